@@ -1,0 +1,180 @@
+//! What a block does to the coins, and whether it may.
+
+use super::Chain;
+use super::signature_cache::SignatureKey;
+use super::switch::inconsistent;
+use crate::amount::Amount;
+use crate::block::Block;
+use crate::coins::{Coin, Undo};
+use crate::overlay::{FoldMap, Inconsistent, Known, Overlay};
+use crate::reject::Reject;
+use crate::rules::{check_coinbase_amount, check_inputs, check_sequence_locks, check_witnesses, sum_fees};
+use crate::signature::{SignatureCheck, verify_batch};
+use crate::store::{Store, StoreError};
+use crate::transaction::{OutPoint, Transaction};
+use crate::tree::Index;
+
+/// Why a block was not connected. The two are never mistaken for each other (BIP 50).
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// It breaks a rule.
+    Rule(Reject),
+    /// We could not tell.
+    Store(StoreError),
+}
+
+impl From<Reject> for ConnectError {
+    fn from(reject: Reject) -> Self {
+        Self::Rule(reject)
+    }
+}
+
+impl From<StoreError> for ConnectError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What a valid block does to the coins.
+pub(super) struct Effects {
+    /// What it spent, in order.
+    pub(super) undo: Undo,
+    /// What its transactions leave to the miner.
+    pub(super) fees: Amount,
+    delta: FoldMap<OutPoint, Delta>,
+}
+
+impl Effects {
+    /// Adds them to the overlay that the block was judged on.
+    pub(super) fn apply(&self, overlay: &mut Overlay) -> Result<(), StoreError> {
+        self.delta
+            .iter()
+            .try_for_each(|(outpoint, delta)| match delta {
+                Delta::Created(coin) => overlay.create(*outpoint, *coin),
+                Delta::Spent(coin) => overlay.spend(*outpoint, *coin),
+            })
+            .map_err(|Inconsistent(outpoint)| inconsistent(&outpoint))
+    }
+}
+
+/// What a block did to one coin.
+#[derive(Clone, Copy)]
+enum Delta {
+    Created(Coin),
+    Spent(Coin),
+}
+
+/// The coins in the middle of a block.
+struct BlockCoins<'a> {
+    store: &'a dyn Store,
+    overlay: &'a Overlay,
+    delta: FoldMap<OutPoint, Delta>,
+}
+
+impl BlockCoins<'_> {
+    fn get(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        match self.delta.get(outpoint) {
+            Some(Delta::Created(coin)) => Ok(Some(*coin)),
+            Some(Delta::Spent(_)) => Ok(None),
+            None => match self.overlay.get(outpoint) {
+                Known::Coin(coin) => Ok(Some(coin)),
+                Known::Spent => Ok(None),
+                Known::Unchanged => self.store.coin(outpoint),
+            },
+        }
+    }
+
+    fn spend(&mut self, outpoint: &OutPoint) -> Result<Coin, ConnectError> {
+        // each coin exists, and is spent once (Core: `HaveInputs`)
+        let Some(coin) = self.get(outpoint)? else {
+            return Err(Reject::InputsMissingOrSpent.into());
+        };
+        if let Some(Delta::Created(_)) = self.delta.get(outpoint) {
+            self.delta.remove(outpoint); // "the output leaves no entry"
+        } else {
+            self.delta.insert(*outpoint, Delta::Spent(coin));
+        }
+        Ok(coin)
+    }
+
+    fn create(&mut self, transaction: &Transaction, height: u32, coinbase: bool) {
+        for (vout, output) in (0..).zip(&transaction.outputs) {
+            let coin = Coin { output: *output, height, coinbase };
+            self.delta.insert(transaction.outpoint(vout), Delta::Created(coin));
+        }
+    }
+}
+
+/// What is added up over the transactions of a block.
+#[derive(Default)]
+struct Sums {
+    fees: Amount,
+    undo: Undo,
+    checks: Vec<SignatureCheck>,
+}
+
+impl Chain {
+    /// Judges a block that passed [`crate::rules::check_block`] and builds on `parent`, whose coins `overlay` shows
+    /// (Core: `ConnectBlock`).
+    pub(super) fn connect(
+        &self,
+        overlay: &Overlay,
+        block: &Block,
+        parent: Index,
+    ) -> Result<Effects, ConnectError> {
+        let height = self.tree.at(parent).height + 1;
+        let mut coins = BlockCoins { store: &*self.store, overlay, delta: FoldMap::default() };
+        let mut sums = Sums::default();
+        let (coinbase, payments) = block.transactions.split_first().expect("check_block asks for a coinbase");
+        for transaction in payments {
+            self.connect_transaction(&mut coins, &mut sums, transaction, parent)?;
+            coins.create(transaction, height, false);
+        }
+        // a coinbase's outputs can't be spent in its own block, so that they may come last
+        coins.create(coinbase, height, true);
+        check_coinbase_amount(coinbase, sums.fees, height, &self.params)?;
+        // every signature of the block in one batch
+        if verify_batch(&sums.checks, self.options.parallel).is_err() {
+            return Err(Reject::BadSignature.into());
+        }
+        Ok(Effects { undo: sums.undo, fees: sums.fees, delta: coins.delta })
+    }
+
+    fn connect_transaction(
+        &self,
+        coins: &mut BlockCoins<'_>,
+        sums: &mut Sums,
+        transaction: &Transaction,
+        parent: Index,
+    ) -> Result<(), ConnectError> {
+        let mut spent = Vec::with_capacity(transaction.inputs.len());
+        for input in &transaction.inputs {
+            let coin = coins.spend(&input.prevout)?;
+            spent.push(coin);
+            sums.undo.spent.push((input.prevout, coin));
+        }
+        sums.fees = sum_fees(sums.fees, self.check_spend(transaction, &spent, parent)?)?;
+        if self.signatures.is_empty() || !self.signatures.contains(&SignatureKey::new(transaction, &spent)) {
+            sums.checks.extend(check_witnesses(transaction, &spent, &self.tree.at(Index::GENESIS).hash)?);
+        }
+        Ok(())
+    }
+
+    /// The rules about a transaction's coins, witnesses excepted, for a block on `parent`. Returns the fee.
+    pub(super) fn check_spend(
+        &self,
+        transaction: &Transaction,
+        spent: &[Coin],
+        parent: Index,
+    ) -> Result<Amount, Reject> {
+        let entry = self.tree.at(parent);
+        let fee = check_inputs(transaction, spent, entry.height + 1, &self.params)?;
+        let median_at = |height: u32| {
+            let ancestor =
+                self.tree.ancestor_of(parent, height).expect("a coin is not made after it is spent");
+            self.tree.at(ancestor).median_time_past
+        };
+        check_sequence_locks(transaction, spent, entry.height + 1, entry.median_time_past, &median_at)?;
+        Ok(fee)
+    }
+}

@@ -1,0 +1,167 @@
+//! `--reindex`: a new journal and a new database from what the block files still hold.
+//!
+//! Nothing but the bodies is believed: the new journal knows their headers and no tip, so that the chain connects
+//! every block again, and judges it again. Of the old journal, what can't be had elsewhere is kept where it can still
+//! be read: the order of arrival, manual invalidations, and the reorganisations so far.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StoreError;
+use super::directory::{check_format, is_used, lock, rebuild_note, write_atomically, write_format};
+use super::disk::SledStore;
+use super::files::{BlockFiles, Position};
+use super::flush::SledOptions;
+use super::journal_file::{self, Commit, JournalFile};
+use super::record::{self, Found, Kind};
+use crate::block::Header;
+use crate::change::{HeaderRecord, Invalidity};
+use crate::codec::Decode;
+use crate::hash::BlockHash;
+use crate::journal::Reorg;
+use crate::params::Params;
+use crate::time::Time;
+
+/// Headers in one commit of the new journal.
+const HEADERS_PER_COMMIT: usize = 2_000;
+
+impl SledStore {
+    /// Rebuilds everything in `dir` from its block files, then opens it: the tip is the genesis until the chain has
+    /// connected the blocks again. Damaged records are left out; their blocks must be fetched again.
+    ///
+    /// A crash on the way leaves the old journal or the new one, and the next [`SledStore::open`] goes on.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`].
+    pub fn reindex(dir: &Path, params: &Params, options: SledOptions) -> Result<Self, StoreError> {
+        {
+            let _lock = lock(dir)?;
+            match check_format(dir, params) {
+                Err(StoreError::Corrupt { .. }) => write_format(dir, params)?,
+                checked => checked?,
+            }
+            if is_used(dir) {
+                rewrite(dir, params)?;
+            }
+        }
+        Self::open(dir, params, options)
+    }
+}
+
+fn rewrite(dir: &Path, params: &Params) -> Result<(), StoreError> {
+    let files = BlockFiles::new(dir.join("blocks"), false)?;
+    let path = dir.join(journal_file::FILE);
+    let mut known = Known::default();
+    let old = JournalFile::open(path.clone(), true)?;
+    old.salvage(|commit| known.salvage(commit))?;
+    let bodies = find_bodies(&files, &mut known)?;
+    let headers = known.link(params.genesis.hash());
+    // first the note: whatever journal a crash leaves, the database is built from it
+    write_atomically(&rebuild_note(dir), b"--reindex")?;
+    JournalFile::replace(&path, &commits(&files, &headers, &bodies, known.reorgs)?)
+}
+
+/// What is known of headers, before they are linked to the genesis.
+#[derive(Default)]
+struct Known {
+    headers: BTreeMap<BlockHash, HeaderRecord>,
+    reorgs: BTreeMap<u64, Arc<Reorg>>,
+    next_sequence: u64,
+}
+
+impl Known {
+    /// Keeps of an old commit what nothing else knows.
+    fn salvage(&mut self, commit: Commit) {
+        for header in commit.headers {
+            self.next_sequence = self.next_sequence.max(header.sequence + 1);
+            self.headers.insert(header.hash, header);
+        }
+        self.reorgs.extend(commit.reorg.map(|reorg| (reorg.number, reorg)));
+    }
+
+    /// Notes a body's header, when the old journal did not have it: seen in the order of the files.
+    fn add(&mut self, header: Header) {
+        let hash = header.hash();
+        if self.headers.contains_key(&hash) {
+            return;
+        }
+        let (sequence, seen) = (self.next_sequence, Time::from_secs(header.time.into()));
+        self.next_sequence += 1;
+        self.headers.insert(hash, HeaderRecord { header, hash, height: 0, sequence, seen, invalid: None });
+    }
+
+    /// Every header that descends from `genesis`, parents first, with its height.
+    ///
+    /// What an operator ruled stays ruled, with its descendants; what a rule refused is judged again.
+    fn link(&self, genesis: BlockHash) -> Vec<HeaderRecord> {
+        let mut children: BTreeMap<BlockHash, Vec<&HeaderRecord>> = BTreeMap::new();
+        for record in self.headers.values() {
+            children.entry(record.header.prev_block).or_default().push(record);
+        }
+        let mut linked: Vec<HeaderRecord> = Vec::new();
+        let mut parents = vec![(genesis, 0, false)];
+        while let Some((parent, height, invalid)) = parents.pop() {
+            for record in children.remove(&parent).unwrap_or_default() {
+                let invalid = match record.invalid {
+                    Some(Invalidity::Manual) => Some(Invalidity::Manual),
+                    None | Some(Invalidity::Rule(_) | Invalidity::Ancestor) => {
+                        invalid.then_some(Invalidity::Ancestor)
+                    }
+                };
+                linked.push(HeaderRecord { height: height + 1, invalid, ..*record });
+                parents.push((record.hash, height + 1, invalid.is_some()));
+            }
+        }
+        linked.sort_unstable_by_key(|record| (record.height, record.sequence));
+        linked
+    }
+}
+
+/// Where every body lies that can still be read; the first of two.
+fn find_bodies(files: &BlockFiles, known: &mut Known) -> Result<BTreeMap<BlockHash, Position>, StoreError> {
+    let mut bodies = BTreeMap::new();
+    for number in files.numbers()? {
+        let (file, path, length) = (files.file(number)?, files.path(number), files.length(number)?);
+        let mut offset = 0;
+        loop {
+            match record::read(&file, &path, offset, length)? {
+                Found::End => break,
+                Found::Damaged(_) => match record::find_next(&file, &path, offset + 1, length)? {
+                    Some(next) => offset = next,
+                    None => break,
+                },
+                Found::Record { kind, payload, next } => {
+                    if kind == Kind::Body
+                        && let Some(Ok(header)) = payload.get(..Header::SIZE).map(Header::from_bytes)
+                        && let (Ok(offset), Ok(length)) =
+                            (u32::try_from(offset), u32::try_from(payload.len()))
+                    {
+                        known.add(header);
+                        bodies.entry(header.hash()).or_insert(Position { file: number, offset, length });
+                    }
+                    offset = next;
+                }
+            }
+        }
+    }
+    Ok(bodies)
+}
+
+/// The new journal.
+fn commits(
+    files: &BlockFiles,
+    headers: &[HeaderRecord],
+    bodies: &BTreeMap<BlockHash, Position>,
+    reorgs: BTreeMap<u64, Arc<Reorg>>,
+) -> Result<Vec<Commit>, StoreError> {
+    let end = files.end()?;
+    let of_headers = headers.chunks(HEADERS_PER_COMMIT).map(|headers| Commit {
+        headers: headers.to_vec(),
+        bodies: headers.iter().filter_map(|record| Some((record.hash, *bodies.get(&record.hash)?))).collect(),
+        end,
+        ..Commit::default()
+    });
+    let of_reorgs = reorgs.into_values().map(|reorg| Commit { reorg: Some(reorg), end, ..Commit::default() });
+    Ok(of_headers.chain(of_reorgs).zip(0..).map(|(commit, number)| Commit { number, ..commit }).collect())
+}

@@ -1,0 +1,14 @@
+//! The chain from outside: every rule by its rejection, forks as drawings, the journal, marks, and a naive model.
+
+mod activation;
+mod blocks;
+mod faults;
+mod forks;
+mod headers;
+mod journal;
+mod loose;
+mod marks;
+mod model;
+mod places;
+mod queries;
+mod transactions;

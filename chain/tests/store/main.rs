@@ -1,0 +1,8 @@
+//! The store on disk: against a naive model, and against everything that breaks disks and processes.
+
+mod chain;
+mod faults;
+mod flood;
+mod model;
+mod sled_faults;
+mod support;

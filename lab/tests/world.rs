@@ -1,0 +1,41 @@
+//! Twenty real nodes under virtual time.
+
+use tine_lab::log::Happening;
+use tine_lab::scenario::{Partition, Scenario};
+use tine_lab::world::{Outcome, World};
+
+fn run(scenario: Scenario) -> Outcome {
+    World::new(scenario).expect("the memory store opens").run(|_| {}).expect("the memory store never fails").0
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events_and_another_seed_others() {
+    let first = run(Scenario { seed: 7, blocks: 60, ..Scenario::default() });
+    let again = run(Scenario { seed: 7, blocks: 60, ..Scenario::default() });
+    let other = run(Scenario { seed: 8, blocks: 60, ..Scenario::default() });
+    assert_eq!(first, again);
+    assert_ne!(first.event_hash, other.event_hash);
+}
+
+#[test]
+fn honest_nodes_agree_after_a_partition_heals() {
+    let partition = Partition { from_height: 20, blocks: 16, cut_off: 8 };
+    let scenario = Scenario { seed: 3, blocks: 60, partition: Some(partition), ..Scenario::default() };
+    let (outcome, log) = World::new(scenario).expect("opens").run(|_| {}).expect("runs");
+    assert_eq!(outcome.tips, 1, "all twenty have the same tip: {outcome:?}");
+    assert_eq!(outcome.height + outcome.stale, outcome.mined);
+    assert!(outcome.stale >= 1, "one side's branch was given up: {outcome:?}");
+    assert!(outcome.deepest_reorg >= 1, "{outcome:?}");
+    let healed = log.entries().iter().position(|entry| entry.happening == Happening::Healed);
+    assert!(healed.is_some(), "the partition ended before the run did");
+    assert!(!log.entries().iter().any(|entry| matches!(entry.happening, Happening::Invalid { .. })));
+}
+
+#[test]
+fn two_thousand_blocks_keep_the_devnets_pace() {
+    // "every 20 blocks": Bitcoin's off-by-one measures 19 intervals as if they were 20 (5.26 s), and a window that short
+    // overshoots more than it undershoots, because 1/x is convex
+    let outcome = run(Scenario { seed: 1, nodes: 4, degree: 4, blocks: 2_000, ..Scenario::default() });
+    assert_eq!(outcome.tips, 1);
+    assert!((5.3..=5.6).contains(&outcome.mean_interval_secs), "{outcome:?}");
+}

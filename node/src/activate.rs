@@ -1,0 +1,191 @@
+//! Connecting blocks, what follows from it, and what programs on this machine may do to the chain.
+
+use std::sync::Arc;
+
+use tine_chain::chain::{Inserted, ManualError};
+use tine_chain::change::{Change, Invalidity};
+use tine_chain::hash::BlockHash;
+use tine_chain::reject::Reject;
+use tine_chain::store::StoreError;
+use tine_chain::time::Time;
+use tine_chain::transaction::Transaction;
+
+use crate::event::{Accepted, Action, Notice, Submission, SubmitId};
+use crate::node::Node;
+use crate::peers::Offence;
+use crate::wire::Gossip;
+
+/// Bytes of blocks that one call connects, about: one full block, or many small ones.
+const BYTES_PER_CALL: usize = 1_000_000;
+/// Blocks that one call connects, at most.
+const MAX_BLOCKS_PER_CALL: usize = 32;
+
+/// Why an operator's order was not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// It makes no sense.
+    #[error(transparent)]
+    Refused(#[from] ManualError),
+    /// Storage failed, which is fatal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Node {
+    /// Connects a bounded number of blocks, and follows the change.
+    pub(crate) fn activate(&mut self) -> Result<(), StoreError> {
+        let budget = (BYTES_PER_CALL / self.downloads.block_bytes().max(1)).clamp(1, MAX_BLOCKS_PER_CALL);
+        let progress = self.chain.activate(self.now, budget)?;
+        self.activation_due = progress.more;
+        for (hash, reject) in progress.invalid {
+            self.block_invalid(&hash, reject);
+        }
+        if let Some(change) = progress.change {
+            self.changed(&change)?;
+        }
+        if !self.activation_due {
+            self.answer_submissions()?;
+        }
+        Ok(())
+    }
+
+    fn block_invalid(&mut self, hash: &BlockHash, reject: Reject) {
+        self.notify(Notice::BlockInvalid(*hash, reject));
+        // who served it has said that it was connected there
+        if let Some(peer) = self.downloads.take_server(hash) {
+            self.charge(peer, Offence::Broke(reject));
+        }
+    }
+
+    fn changed(&mut self, change: &Arc<Change>) -> Result<(), StoreError> {
+        self.notify(Notice::Chain(Arc::clone(change)));
+        if change.tip.is_none() {
+            return Ok(());
+        }
+        self.relay.new_tip();
+        self.downloads.progressed();
+        let removed = self.mempool.apply(change, self.now);
+        self.notify_removed(removed);
+        for block in &change.connected {
+            for tx in &block.block.transactions {
+                self.orphans.mined(tx);
+            }
+            self.downloads.take_server(&block.hash);
+            self.answer_parked(&block.hash)?;
+        }
+        if self.is_syncing() {
+            let (blocks, headers) = (self.chain.tip().height, self.chain.best_header().height);
+            self.notify(Notice::Syncing { blocks, headers });
+        } else if let Some(tip) = change.connected.last().filter(|_| !self.peers.is_empty()) {
+            // neighbours that did not get it by gossip learn of it now; those that did have said so
+            self.publish_block(&tip.block);
+        }
+        Ok(())
+    }
+
+    /// A program on this machine wants something accepted.
+    pub(crate) fn submit(&mut self, id: SubmitId, submission: Submission) -> Result<(), StoreError> {
+        match submission {
+            Submission::Transaction(tx) => self.submit_transaction(id, tx),
+            Submission::Block(block) => self.submit_block(id, block),
+        }
+    }
+
+    fn submit_transaction(&mut self, id: SubmitId, tx: Arc<Transaction>) -> Result<(), StoreError> {
+        let outcome = self.accept_transaction(&tx)?;
+        if outcome.is_ok() {
+            self.out.push(Action::Publish(Gossip::Transaction(tx)));
+        }
+        let answer = outcome.map(Accepted::Transaction).map_err(|refusal| refusal.reject);
+        self.out.push(Action::Answer(id, answer));
+        Ok(())
+    }
+
+    fn submit_block(&mut self, id: SubmitId, block: Arc<tine_chain::block::Block>) -> Result<(), StoreError> {
+        let (header, hash) = (block.header, block.hash());
+        let known = self.chain.tree().get(&hash).is_some();
+        let outcome = self.receive_block(block, None);
+        if !known && self.chain.tree().get(&hash).is_some() {
+            self.header_seen(header, None);
+        }
+        let answer = match outcome {
+            Ok(Inserted::New) => {
+                // answered when it is known whether it connects, most often in this very call
+                self.submitted.push((id, hash));
+                return self.activate();
+            }
+            Ok(Inserted::Duplicate) => Ok(Accepted::Duplicate(hash)),
+            // kept until its time comes
+            Err(Reject::TimeTooNew) => Ok(Accepted::Inconclusive(hash)),
+            Err(reject) => Err(reject),
+        };
+        self.out.push(Action::Answer(id, answer));
+        Ok(())
+    }
+
+    /// Nothing is left to connect: every submitted block has met its fate.
+    fn answer_submissions(&mut self) -> Result<(), StoreError> {
+        for (id, hash) in std::mem::take(&mut self.submitted) {
+            let answer = self.fate_of(&hash);
+            if answer.is_ok()
+                && let Some(block) = self.chain.block(&hash)?
+            {
+                self.publish_block(&block);
+            }
+            self.out.push(Action::Answer(id, answer));
+        }
+        Ok(())
+    }
+
+    fn fate_of(&self, hash: &BlockHash) -> Result<Accepted, Reject> {
+        match self.chain.tree().get(hash).and_then(|entry| entry.invalid) {
+            Some(Invalidity::Rule(reject)) => Err(reject),
+            Some(Invalidity::Ancestor) => Err(Reject::BadPrevBlock),
+            Some(Invalidity::Manual) => Err(Reject::DuplicateInvalid),
+            None if self.chain.is_active(hash) => Ok(Accepted::Connected(*hash)),
+            None => Ok(Accepted::SideBranch(*hash)),
+        }
+    }
+
+    // -- an operator's orders
+
+    /// Treats a block and all that builds on it as invalid (Core: `invalidateblock`). The chain has moved, and the
+    /// mempool with it, when this returns.
+    ///
+    /// # Errors
+    /// When the block is not known or is the genesis, or storage fails.
+    pub fn invalidate(&mut self, hash: &BlockHash, now: Time) -> Result<Vec<Action>, OperatorError> {
+        self.now = now;
+        self.chain.invalidate(hash)?;
+        Ok(self.settle()?)
+    }
+
+    /// Takes back every mark on a block, its ancestors and its descendants (Core: `reconsiderblock`).
+    ///
+    /// # Errors
+    /// When the block is not known, or storage fails.
+    pub fn reconsider(&mut self, hash: &BlockHash, now: Time) -> Result<Vec<Action>, OperatorError> {
+        self.now = now;
+        self.chain.reconsider(hash)?;
+        Ok(self.settle()?)
+    }
+
+    /// Prefers a block to others with the same work (Core: `preciousblock`).
+    ///
+    /// # Errors
+    /// When the block is not known, or storage fails.
+    pub fn precious(&mut self, hash: &BlockHash, now: Time) -> Result<Vec<Action>, OperatorError> {
+        self.now = now;
+        self.chain.precious(hash)?;
+        Ok(self.settle()?)
+    }
+
+    /// Moves to the best branch, however far it is: an operator waits for it.
+    fn settle(&mut self) -> Result<Vec<Action>, StoreError> {
+        self.activation_due = true;
+        while self.activation_due || self.mempool.has_returning() {
+            self.advance()?;
+        }
+        Ok(std::mem::take(&mut self.out))
+    }
+}

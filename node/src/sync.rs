@@ -1,0 +1,444 @@
+//! Catching up: headers first, then the bodies of the best header chain, from several peers at once.
+//!
+//! Every peer is asked for headers when it connects and again every [`crate::NodeConfig::headers_interval`], so that
+//! nodes agree again after a partition that nobody noticed. Bodies are asked for within [`WINDOW`] of the active chain,
+//! of peers whose headers have them, at most [`MAX_BLOCKS_IN_FLIGHT`] of each. A peer that alone keeps the window from
+//! moving is dropped after two seconds, twice as long for the next one (Core: `BLOCK_STALLING_TIMEOUT`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tine_chain::block::{Block, Header};
+use tine_chain::chain::{HeaderOutcome, Inserted};
+use tine_chain::change::Invalidity;
+use tine_chain::hash::BlockHash;
+use tine_chain::reject::{Fault, Reject};
+use tine_chain::time::Time;
+use tine_chain::tree::BlockEntry;
+
+use crate::event::{Notice, PeerId, RequestId};
+use crate::node::Node;
+use crate::peers::{MAX_BLOCKS_IN_FLIGHT, Offence, PeerState, PeerTip, SyncState};
+use crate::wire::{MAX_HEADERS, Request};
+
+/// How far above the active chain bodies are fetched (Core: `BLOCK_DOWNLOAD_WINDOW`).
+pub const WINDOW: u32 = 1_024;
+/// How long to wait before a peer is asked again for what it did not have.
+pub const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How long a peer may keep the window from moving, at first (Core: `BLOCK_STALLING_TIMEOUT_DEFAULT`).
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same, at most (Core: `BLOCK_STALLING_TIMEOUT_MAX`).
+pub const MAX_STALL_TIMEOUT: Duration = Duration::from_secs(64);
+/// How many blocks the tip may be behind the best header before the node counts as catching up.
+const SYNCED_WITHIN: u32 = 2;
+/// Servers of bodies that are remembered until the body is judged.
+const MAX_SERVED: usize = 2 * WINDOW as usize;
+
+/// What is being fetched.
+#[derive(Debug)]
+pub(crate) struct Downloads {
+    /// Bodies that were asked for, by which request.
+    in_flight: BTreeMap<BlockHash, RequestId>,
+    /// Who vouched for a body that is not connected yet.
+    served_by: BTreeMap<BlockHash, PeerId>,
+    /// The peer that tells us all headers while there are more than fit one answer.
+    pub(crate) headers_leader: Option<PeerId>,
+    stall_timeout: Duration,
+    /// A running mean of the bytes of bodies.
+    block_bytes: usize,
+    /// When a body that nobody could be asked for may be asked for again.
+    retry_at: Option<Time>,
+}
+
+impl Default for Downloads {
+    fn default() -> Self {
+        Self {
+            in_flight: BTreeMap::new(),
+            served_by: BTreeMap::new(),
+            headers_leader: None,
+            stall_timeout: STALL_TIMEOUT,
+            block_bytes: 0,
+            retry_at: None,
+        }
+    }
+}
+
+impl Downloads {
+    /// A request goes out.
+    pub(crate) fn asked(&mut self, id: RequestId, request: &Request) {
+        for hash in bodies_of(request) {
+            self.in_flight.insert(*hash, id);
+        }
+    }
+
+    /// A request is answered, or will not be. Returns the bodies that are no longer in flight.
+    pub(crate) fn released(&mut self, id: RequestId, request: &Request) -> Vec<BlockHash> {
+        let mut released = Vec::new();
+        for hash in bodies_of(request) {
+            if self.in_flight.get(hash) == Some(&id) {
+                self.in_flight.remove(hash);
+                released.push(*hash);
+            }
+        }
+        released
+    }
+
+    /// A peer has left.
+    pub(crate) fn forget(&mut self, peer: PeerId) {
+        if self.headers_leader == Some(peer) {
+            self.headers_leader = None;
+        }
+        self.served_by.retain(|_, server| *server != peer);
+    }
+
+    pub(crate) fn is_in_flight(&self, hash: &BlockHash) -> bool {
+        self.in_flight.contains_key(hash)
+    }
+
+    /// Who vouched for the body; forgotten with this.
+    pub(crate) fn take_server(&mut self, hash: &BlockHash) -> Option<PeerId> {
+        self.served_by.remove(hash)
+    }
+
+    pub(crate) fn set_server(&mut self, hash: BlockHash, peer: PeerId) {
+        if self.served_by.len() >= MAX_SERVED {
+            self.served_by.pop_first();
+        }
+        self.served_by.insert(hash, peer);
+    }
+
+    /// About how large bodies have been.
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    /// The window has moved: be more patient with no one (Core: the time-out decays by 0.85).
+    pub(crate) fn progressed(&mut self) {
+        self.stall_timeout = (self.stall_timeout * 85 / 100).max(STALL_TIMEOUT);
+    }
+}
+
+/// The bodies that a request is for.
+fn bodies_of(request: &Request) -> &[BlockHash] {
+    match request {
+        Request::Blocks(hashes) => hashes,
+        Request::BlockTransactions(hash, _) => std::slice::from_ref(hash),
+        Request::Headers { .. } | Request::Transactions(_) | Request::Mempool => &[],
+    }
+}
+
+impl Node {
+    /// Whether the node is catching up: more than a couple of bodies are missing, or headers still come in bulk.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        let behind = self.chain.best_header().height > self.chain.tip().height + SYNCED_WITHIN;
+        behind || self.downloads.headers_leader.is_some()
+    }
+
+    /// Asks peers for whatever is due.
+    pub(crate) fn sync_with_peers(&mut self) {
+        self.ask_headers();
+        self.fetch_blocks();
+        self.set_sync_states();
+        self.exchange_mempools();
+    }
+
+    // -- headers
+
+    fn ask_headers(&mut self) {
+        let due: Vec<PeerId> = self
+            .peers
+            .values()
+            .filter(|peer| peer.headers_request.is_none() && peer.headers_due <= self.now && peer.may_ask())
+            .map(|peer| peer.id)
+            .collect();
+        for peer in due {
+            self.ask_headers_of(peer);
+        }
+    }
+
+    /// Asks for headers from the parent of our best one on, so that a peer with the same tip says that it has it.
+    pub(crate) fn ask_headers_of(&mut self, peer: PeerId) {
+        let next = self.now + self.jitter(self.config.headers_interval);
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.headers_request.is_some() {
+            // asked again as soon as the answer is here
+            state.headers_due = self.now;
+            return;
+        }
+        state.headers_due = next;
+        let best = self.chain.best_header();
+        let from = self.chain.tree().parent(best).unwrap_or(best).hash;
+        let locator = self.chain.locator(&from);
+        self.ask(peer, Request::Headers { locator });
+    }
+
+    pub(crate) fn headers_came(&mut self, peer: PeerId, headers: &[Header]) {
+        if headers.len() > MAX_HEADERS {
+            return self.charge(peer, Offence::TooLong);
+        }
+        let mut last: Option<BlockHash> = None;
+        let mut news = false;
+        for header in headers {
+            // "each the parent of the next"
+            if last.is_some_and(|last| last != header.prev_block) {
+                return self.charge(peer, Offence::Discontinuous);
+            }
+            match self.accept_header(*header, Some(peer)) {
+                Ok(outcome) => news |= outcome == HeaderOutcome::New,
+                Err(Reject::TimeTooNew) => break,
+                // an answer begins after a hash that we named
+                Err(Reject::PrevBlockNotFound) => return self.charge(peer, Offence::Discontinuous),
+                Err(reject) => return self.charge_for_header(peer, header, reject),
+            }
+            last = Some(header.hash());
+        }
+        let improved = last.is_some_and(|last| self.learn_tip(peer, &last));
+        self.headers_told(peer, headers.len() == MAX_HEADERS && (news || improved));
+    }
+
+    /// Goes on with headers when there are more, with one peer at a time.
+    fn headers_told(&mut self, peer: PeerId, more: bool) {
+        let leader = self.downloads.headers_leader;
+        let leads = leader.is_none_or(|leader| leader == peer || !self.is_here(leader));
+        if more && leads {
+            self.downloads.headers_leader = Some(peer);
+            self.ask_headers_of(peer);
+            return;
+        }
+        if leader == Some(peer) {
+            self.downloads.headers_leader = None;
+        }
+        let soon = self.now + RETRY_DELAY;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if more {
+            state.headers_due = state.headers_due.min(soon);
+        } else {
+            state.sync = SyncState::Blocks;
+        }
+    }
+
+    /// Puts a header into the tree, and says so when it is new.
+    pub(crate) fn accept_header(
+        &mut self,
+        header: Header,
+        from: Option<PeerId>,
+    ) -> Result<HeaderOutcome, Reject> {
+        let outcome = self.chain.accept_header(header, self.now)?;
+        if outcome == HeaderOutcome::New {
+            // kept with the next commit
+            self.activation_due = true;
+            self.header_seen(header, from);
+        }
+        Ok(outcome)
+    }
+
+    pub(crate) fn header_seen(&mut self, header: Header, from: Option<PeerId>) {
+        let hash = header.hash();
+        let height = self.chain.tree().get(&hash).map_or(0, |entry| entry.height);
+        self.notify(Notice::HeaderSeen(header, hash, height, from));
+    }
+
+    /// Charges a peer that vouched for a header that breaks a rule, unless only our operator says so.
+    pub(crate) fn charge_for_header(&mut self, peer: PeerId, header: &Header, reject: Reject) {
+        if !self.is_manual(header) {
+            self.charge(peer, Offence::Broke(reject));
+        }
+    }
+
+    /// Whether the header is refused for an operator's word: no peer can know of that.
+    pub(crate) fn is_manual(&self, header: &Header) -> bool {
+        let tree = self.chain.tree();
+        let known = tree.get(&header.hash()).or_else(|| tree.get(&header.prev_block));
+        let mut walk = known.filter(|entry| entry.invalid.is_some());
+        while let Some(entry) = walk {
+            match entry.invalid {
+                Some(Invalidity::Manual) => return true,
+                Some(Invalidity::Rule(_)) => return false,
+                Some(Invalidity::Ancestor) => walk = tree.parent(entry),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Notes that the peer has `hash`. Returns whether that is better than what it was known to have.
+    pub(crate) fn learn_tip(&mut self, peer: PeerId, hash: &BlockHash) -> bool {
+        let Some(tip) = self.chain.tree().get(hash).map(peer_tip) else { return false };
+        let Some(state) = self.peers.get_mut(&peer) else { return false };
+        let before = state.best;
+        state.has(tip);
+        state.best != before
+    }
+
+    fn set_sync_states(&mut self) {
+        let tree = self.chain.tree();
+        for peer in self.peers.values_mut().filter(|peer| peer.sync != SyncState::Headers) {
+            let complete =
+                peer.best.and_then(|best| tree.get(&best.hash)).is_none_or(|best| best.connectable);
+            peer.sync = if complete { SyncState::Synced } else { SyncState::Blocks };
+        }
+    }
+
+    // -- bodies
+
+    /// Asks for the bodies that are missing, of the peers that have them and owe us the least.
+    fn fetch_blocks(&mut self) {
+        self.downloads.retry_at = None;
+        if self.peers.is_empty() || self.chain.best_header().connectable {
+            return self.nobody_stalls();
+        }
+        let most = self.downloads.in_flight.len() + self.peers.len() * MAX_BLOCKS_IN_FLIGHT;
+        let wanted = self.chain.next_wanted(most, WINDOW);
+        let exhausted = wanted.len() < most;
+        let mut plan = Plan::new(&self.peers);
+        let mut complete = true;
+        for hash in wanted.iter().filter(|hash| !self.downloads.is_in_flight(hash)) {
+            complete &= plan.assign(self, hash);
+        }
+        if !complete && plan.lacking {
+            self.downloads.retry_at = Some(self.now + RETRY_DELAY);
+        }
+        for (peer, hashes) in plan.requests {
+            self.ask(peer, Request::Blocks(hashes));
+        }
+        let full = self.chain.best_header().height > self.chain.tip().height + WINDOW;
+        match wanted.first() {
+            Some(lowest) if exhausted && complete && full => self.watch_for_stall(*lowest),
+            Some(_) | None => self.nobody_stalls(),
+        }
+    }
+
+    /// Everything within the window is here or in flight: whoever owes the lowest body keeps all others waiting.
+    fn watch_for_stall(&mut self, lowest: BlockHash) {
+        let Some(open) = self.downloads.in_flight.get(&lowest).and_then(|id| self.requests.get(id)) else {
+            return self.nobody_stalls();
+        };
+        let staller = open.peer;
+        let (now, timeout) = (self.now, self.downloads.stall_timeout);
+        for peer in self.peers.values_mut().filter(|peer| peer.id != staller) {
+            peer.stalling_since = None;
+        }
+        let Some(state) = self.peers.get_mut(&staller) else { return };
+        let since = *state.stalling_since.get_or_insert(now);
+        if now >= since + timeout {
+            self.downloads.stall_timeout = (timeout * 2).min(MAX_STALL_TIMEOUT);
+            self.charge(staller, Offence::Stalled);
+            self.drop_peer(staller, None);
+            self.downloads.retry_at = Some(now);
+        }
+    }
+
+    fn nobody_stalls(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.stalling_since = None;
+        }
+    }
+
+    pub(crate) fn blocks_came(&mut self, peer: PeerId, asked: &[BlockHash], blocks: Vec<Arc<Block>>) {
+        // "the first of the blocks asked for, in order"
+        let fits = blocks.iter().zip(asked).all(|(block, asked)| block.hash() == *asked);
+        if blocks.len() > asked.len() || !fits {
+            return self.charge(peer, Offence::WrongAnswer);
+        }
+        if blocks.is_empty() {
+            let retry = self.now + RETRY_DELAY;
+            if let (Some(state), Some(first)) = (self.peers.get_mut(&peer), asked.first()) {
+                state.lacks(*first, retry);
+            }
+        }
+        for block in blocks {
+            if self.receive_block(block, Some(peer)).is_err() && !self.is_here(peer) {
+                return;
+            }
+        }
+    }
+
+    /// A whole block is here. `vouched` is the peer that says that it is valid, if one does.
+    pub(crate) fn receive_block(
+        &mut self,
+        block: Arc<Block>,
+        vouched: Option<PeerId>,
+    ) -> Result<Inserted, Reject> {
+        let (header, hash) = (block.header, block.hash());
+        let known = self.chain.tree().get(&hash).is_some_and(|entry| entry.invalid.is_some());
+        self.downloads.block_bytes = (self.downloads.block_bytes * 7 + block.size()) / 8;
+        let outcome = self.chain.insert_block(block, self.now);
+        match outcome {
+            Ok(Inserted::New) => {
+                self.activation_due = true;
+                if let Some(peer) = vouched {
+                    self.downloads.set_server(hash, peer);
+                }
+            }
+            Ok(Inserted::Duplicate) => {}
+            Err(reject) => {
+                if reject.fault() == Fault::Invalid && !known {
+                    self.notify(Notice::BlockInvalid(hash, reject));
+                }
+                if let Some(peer) = vouched {
+                    self.charge_for_header(peer, &header, reject);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// When something in here is due.
+    pub(crate) fn sync_deadline(&self) -> Option<Time> {
+        let timeout = self.downloads.stall_timeout;
+        let peers = self.peers.values().filter(|peer| !peer.gone).flat_map(|peer| {
+            let headers = (peer.headers_request.is_none() && peer.may_ask()).then_some(peer.headers_due);
+            let stall = peer.stalling_since.map(|since| since + timeout);
+            headers.into_iter().chain(stall)
+        });
+        peers.chain(self.requests_deadline()).chain(self.downloads.retry_at).min()
+    }
+}
+
+fn peer_tip(entry: &BlockEntry) -> PeerTip {
+    PeerTip { hash: entry.hash, height: entry.height, work: entry.work }
+}
+
+/// Who is to be asked for which bodies.
+struct Plan {
+    /// Peers that may be asked, and how many bodies they owe.
+    load: BTreeMap<PeerId, usize>,
+    requests: BTreeMap<PeerId, Vec<BlockHash>>,
+    /// Whether a body was not assigned only because a peer did not have it a moment ago.
+    lacking: bool,
+}
+
+impl Plan {
+    fn new(peers: &BTreeMap<PeerId, PeerState>) -> Self {
+        // a peer is asked for more when half of what it may owe has come
+        let free = |peer: &&PeerState| peer.may_ask() && peer.in_flight.len() <= MAX_BLOCKS_IN_FLIGHT / 2;
+        let load = peers.values().filter(free).map(|peer| (peer.id, peer.in_flight.len())).collect();
+        Self { load, requests: BTreeMap::new(), lacking: false }
+    }
+
+    /// Chooses a peer for `hash`: of those that have it the one that owes the least.
+    fn assign(&mut self, node: &Node, hash: &BlockHash) -> bool {
+        let has =
+            |peer: &PeerState| peer.best.is_some_and(|best| node.chain.tree().is_ancestor(hash, &best.hash));
+        let mut by_load: BTreeSet<(usize, PeerId)> = BTreeSet::new();
+        by_load.extend(
+            self.load
+                .iter()
+                .filter(|(_, load)| **load < MAX_BLOCKS_IN_FLIGHT)
+                .map(|(peer, load)| (*load, *peer)),
+        );
+        for (_, id) in by_load {
+            let Some(peer) = node.peers.get(&id).filter(|peer| has(peer)) else { continue };
+            if peer.lacks_now(hash, node.now) {
+                self.lacking = true;
+                continue;
+            }
+            *self.load.entry(id).or_default() += 1;
+            self.requests.entry(id).or_default().push(*hash);
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,259 @@
+//! Several nodes in virtual time: links with latency, gossip that forwards what was accepted, and cuts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tine_chain::block::Block;
+use tine_chain::codec::{Decode, Encode};
+use tine_chain::hash::{BlockHash, sha256};
+use tine_chain::reject::Reject;
+use tine_chain::time::Time;
+use tine_chain::transaction::Transaction;
+use tine_node::Node;
+use tine_node::event::{
+    Accepted, Action, Event, GossipId, Notice, PeerId, RequestId, Submission, SubmitId, Verdict,
+};
+use tine_node::peers::Offence;
+use tine_node::wire::{Gossip, Request, Response};
+
+use super::{info, mine_on, start};
+
+/// Something on its way.
+enum Parcel {
+    Request(RequestId, Vec<u8>),
+    Response(RequestId, Vec<u8>),
+    Gossip(Vec<u8>),
+    Tick,
+}
+
+/// A member of the network, and what the harness keeps for it.
+struct Member {
+    node: Node,
+    /// By our number for the neighbour: which member it is, and its number for us.
+    neighbours: BTreeMap<PeerId, (usize, PeerId)>,
+    seen: BTreeSet<[u8; 32]>,
+    /// Messages that await their verdict, and who sent them.
+    judged: BTreeMap<GossipId, (Vec<u8>, PeerId)>,
+    tick: Option<Time>,
+}
+
+/// The network.
+pub struct World {
+    members: Vec<Member>,
+    /// By time and order.
+    queue: BTreeMap<(Time, u64), (usize, Option<PeerId>, Parcel)>,
+    pub now: Time,
+    next: u64,
+    pub latency: Duration,
+    answers: BTreeMap<SubmitId, Result<Accepted, Reject>>,
+    /// Everything that was held against anybody: who says so, of whom.
+    pub offences: Vec<(usize, usize, Offence)>,
+    pub notices: Vec<(usize, Notice)>,
+    /// Bytes of each request kind's responses: to see what had to be fetched.
+    pub requests: Vec<(usize, Request)>,
+}
+
+impl World {
+    pub fn new(nodes: Vec<Node>) -> Self {
+        let member = |node| Member {
+            node,
+            neighbours: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            judged: BTreeMap::new(),
+            tick: None,
+        };
+        Self {
+            members: nodes.into_iter().map(member).collect(),
+            queue: BTreeMap::new(),
+            now: start(),
+            next: 0,
+            latency: Duration::from_millis(50),
+            answers: BTreeMap::new(),
+            offences: Vec::new(),
+            notices: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    pub fn node(&self, at: usize) -> &Node {
+        &self.members[at].node
+    }
+
+    pub fn tip(&self, at: usize) -> BlockHash {
+        self.node(at).chain().tip().hash
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    pub fn link(&mut self, a: usize, b: usize) {
+        let (at_a, at_b) = (PeerId(self.number()), PeerId(self.number()));
+        self.members[a].neighbours.insert(at_a, (b, at_b));
+        self.members[b].neighbours.insert(at_b, (a, at_a));
+        self.feed(a, Event::Connected(at_a, info(&format!("node{b}"))));
+        self.feed(b, Event::Connected(at_b, info(&format!("node{a}"))));
+    }
+
+    pub fn link_all(&mut self) {
+        for a in 0..self.members.len() {
+            for b in a + 1..self.members.len() {
+                self.link(a, b);
+            }
+        }
+    }
+
+    pub fn cut(&mut self, a: usize, b: usize) {
+        let links: Vec<_> = self.members[a]
+            .neighbours
+            .iter()
+            .filter(|(_, (other, _))| *other == b)
+            .map(|(at_a, (_, at_b))| (*at_a, *at_b))
+            .collect();
+        for (at_a, at_b) in links {
+            self.members[a].neighbours.remove(&at_a);
+            self.members[b].neighbours.remove(&at_b);
+            self.feed(a, Event::Disconnected(at_a));
+            self.feed(b, Event::Disconnected(at_b));
+        }
+    }
+
+    fn send(&mut self, from: usize, to: PeerId, parcel: Parcel) {
+        let Some(&(other, back)) = self.members[from].neighbours.get(&to) else { return };
+        let key = (self.now + self.latency, self.number());
+        self.queue.insert(key, (other, Some(back), parcel));
+    }
+
+    fn feed(&mut self, at: usize, event: Event) {
+        let actions = self.members[at].node.handle(event, self.now).expect("memory never fails");
+        for action in actions {
+            self.act(at, action);
+        }
+        let Some(deadline) = self.members[at].node.deadline() else { return };
+        let due = deadline.max(self.now);
+        // one tick is under way for each member, unless it wants an earlier one
+        if self.members[at].tick.is_none_or(|tick| due < tick) {
+            self.members[at].tick = Some(due);
+            let key = (due, self.number());
+            self.queue.insert(key, (at, None, Parcel::Tick));
+        }
+    }
+
+    fn act(&mut self, at: usize, action: Action) {
+        match action {
+            Action::Request(to, id, request) => {
+                self.requests.push((at, request.clone()));
+                self.send(at, to, Parcel::Request(id, request.to_bytes()));
+            }
+            Action::Respond(to, id, response) => {
+                self.send(at, to, Parcel::Response(id, response.to_bytes()));
+            }
+            Action::Publish(gossip) => {
+                let bytes = gossip.to_bytes();
+                if self.members[at].seen.insert(sha256(&bytes)) {
+                    self.spread(at, None, &bytes);
+                }
+            }
+            Action::Judge(id, verdict) => {
+                let (bytes, from) = self.members[at].judged.remove(&id).expect("judged once");
+                if verdict == Verdict::Accept {
+                    self.spread(at, Some(from), &bytes);
+                }
+            }
+            Action::Punish(peer, offence) => {
+                let other = self.members[at].neighbours.get(&peer).map_or(usize::MAX, |(other, _)| *other);
+                self.offences.push((at, other, offence));
+            }
+            Action::Disconnect(peer, _) => {
+                if let Some(&(other, _)) = self.members[at].neighbours.get(&peer) {
+                    self.cut(at, other);
+                }
+            }
+            Action::Answer(id, answer) => {
+                self.answers.insert(id, answer);
+            }
+            Action::Notify(notice) => self.notices.push((at, notice)),
+        }
+    }
+
+    fn spread(&mut self, at: usize, except: Option<PeerId>, bytes: &[u8]) {
+        let others: Vec<PeerId> =
+            self.members[at].neighbours.keys().copied().filter(|peer| Some(*peer) != except).collect();
+        for peer in others {
+            self.send(at, peer, Parcel::Gossip(bytes.to_vec()));
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: Option<PeerId>, parcel: Parcel) {
+        let Some(peer) = from else {
+            self.members[to].tick = None;
+            return self.feed(to, Event::Tick);
+        };
+        // cut while it was on its way
+        if !self.members[to].neighbours.contains_key(&peer) {
+            return;
+        }
+        match parcel {
+            Parcel::Request(id, bytes) => {
+                let request = Request::from_bytes(&bytes).expect("nodes encode what they decode");
+                self.feed(to, Event::Request(peer, id, request));
+            }
+            Parcel::Response(id, bytes) => {
+                let response = Response::from_bytes(&bytes).expect("nodes encode what they decode");
+                self.feed(to, Event::Response(peer, id, response));
+            }
+            Parcel::Gossip(bytes) => {
+                if !self.members[to].seen.insert(sha256(&bytes)) {
+                    return;
+                }
+                let gossip = Gossip::from_bytes(&bytes).expect("nodes encode what they decode");
+                let id = GossipId(self.number());
+                self.members[to].judged.insert(id, (bytes, peer));
+                self.feed(to, Event::Gossip(peer, id, gossip));
+            }
+            Parcel::Tick => unreachable!("ticks come from nobody"),
+        }
+    }
+
+    /// Runs for `duration`.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
+            self.now = entry.key().0;
+            let (to, from, parcel) = entry.remove();
+            self.deliver(to, from, parcel);
+        }
+        self.now = end;
+    }
+
+    fn submit(&mut self, at: usize, submission: Submission) -> Result<Accepted, Reject> {
+        let id = SubmitId(self.number());
+        self.feed(at, Event::Submit(id, submission));
+        // a reorganisation may take some ticks
+        for _ in 0..1_000 {
+            if let Some(answer) = self.answers.remove(&id) {
+                return answer;
+            }
+            self.feed(at, Event::Tick);
+        }
+        panic!("no answer");
+    }
+
+    pub fn submit_tx(&mut self, at: usize, tx: &Arc<Transaction>) -> Result<Accepted, Reject> {
+        self.submit(at, Submission::Transaction(tx.clone()))
+    }
+
+    /// Mines on the member's own tip.
+    pub fn mine(&mut self, at: usize, owner: u8) -> Arc<Block> {
+        let block = mine_on(self.node(at), None, owner, self.now);
+        assert_eq!(self.submit(at, Submission::Block(block.clone())), Ok(Accepted::Connected(block.hash())));
+        block
+    }
+
+    pub fn assert_agreed(&self) {
+        let tips: BTreeSet<BlockHash> = (0..self.members.len()).map(|at| self.tip(at)).collect();
+        assert_eq!(tips.len(), 1, "nodes disagree: {tips:?}");
+    }
+}

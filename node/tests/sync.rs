@@ -1,0 +1,284 @@
+//! Catching up: late nodes, partitions, peers that stall, vanish or answer out of order.
+
+mod harness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::world::World;
+use harness::*;
+use tine_chain::block::Block;
+use tine_chain::journal::Fate;
+use tine_node::event::{Event, Notice, PeerId, RequestId};
+use tine_node::explain::{ReorgReport, explain_tip};
+use tine_node::peers::{Offence, SyncState};
+use tine_node::wire::{Request, Response};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_late_node_reaches_the_tip_over_several_peers() {
+    let mut world = World::new((0..5).map(new_node).collect());
+    for (a, b) in [(0, 1), (1, 2), (2, 3), (0, 3)] {
+        world.link(a, b);
+    }
+    for at in 0..60 {
+        world.mine(at % 4, 1);
+        world.run(SECOND);
+    }
+    world.link(4, 1);
+    world.link(4, 2);
+    world.link(4, 3);
+    world.run(5 * SECOND);
+    world.assert_agreed();
+    assert_eq!(world.node(4).chain().tip().height, 60);
+    assert!(!world.node(4).is_syncing());
+    assert!(world.node(4).peers().all(|peer| peer.sync == SyncState::Synced));
+    // bodies came from more than one peer
+    let late: Vec<_> = world.requests.iter().filter(|(at, _)| *at == 4).collect();
+    let blocks = late.iter().filter(|(_, request)| matches!(request, Request::Blocks(_))).count();
+    assert!(blocks >= 3, "{blocks}");
+    assert_eq!(world.offences, vec![]);
+}
+
+#[test]
+fn more_headers_than_one_answer_holds() {
+    let mut world = World::new((0..3).map(new_node).collect());
+    world.latency = Duration::from_millis(1);
+    for _ in 0..2_100 {
+        world.now = world.now + SECOND;
+        world.mine(0, 1);
+    }
+    world.link(0, 1);
+    world.run(10 * SECOND);
+    world.link(2, 1);
+    world.link(2, 0);
+    world.run(20 * SECOND);
+    world.assert_agreed();
+    assert_eq!(world.offences, vec![]);
+}
+
+#[test]
+fn two_halves_of_a_partition_agree_after_it_and_know_what_happened() {
+    let mut world = World::new((0..4).map(new_node).collect());
+    world.link_all();
+    let funded = world.mine(0, 7);
+    for _ in 0..3 {
+        world.run(SECOND);
+        world.mine(0, 1);
+    }
+    world.run(SECOND);
+    let coin = Funds::of(&funded.transactions[0], 0, 7);
+    for other in 1..4 {
+        world.cut(0, other);
+    }
+    // each side confirms another spend of the same coin
+    let (to_bob, to_dave) = (forward(coin, 2, FEE), forward(coin, 4, FEE));
+    world.submit_tx(0, &to_bob).expect("the coin is there");
+    world.submit_tx(1, &to_dave).expect("the coin is there");
+    world.run(SECOND);
+    world.mine(0, 1);
+    world.mine(1, 1);
+    world.run(SECOND);
+    world.mine(2, 1);
+    world.run(SECOND);
+    assert_ne!(world.tip(0), world.tip(1));
+    for other in 1..4 {
+        world.link(0, other);
+    }
+    world.run(3 * SECOND);
+    world.assert_agreed();
+    let alice = world.node(0).chain();
+    assert_eq!(alice.journal().len(), 1);
+    let reorg = alice.journal()[0].clone();
+    let fate = reorg.transactions.iter().find(|fate| fate.txid == to_bob.txid()).expect("it was confirmed");
+    assert!(
+        matches!(&fate.fate, Fate::Conflicted { coin: found, by, .. } if *found == coin.outpoint && *by == to_dave.txid())
+    );
+    let text = ReorgReport::new(&reorg, alice.reader().as_ref()).expect("memory never fails").to_string();
+    for part in
+        ["depth 1", "fork at 4", "most work, not first seen", "CONFLICTED", "5a", "6b", "1 payment reversed"]
+    {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    assert!(explain_tip(alice).to_string().contains("less work"));
+    for at in 0..4 {
+        assert!(world.node(at).mempool().is_empty());
+    }
+    assert_eq!(world.offences, vec![]);
+}
+
+#[test]
+fn a_partition_heals_without_a_new_connection_and_without_a_new_block() {
+    // a link that loses everything looks alive: only asking again heals it
+    let mut world = World::new((0..2).map(new_node).collect());
+    world.mine(0, 1);
+    world.link(0, 1);
+    world.run(SECOND);
+    world.assert_agreed();
+    world.latency = Duration::from_secs(1_000_000);
+    world.mine(0, 1);
+    world.latency = Duration::from_millis(50);
+    world.run(40 * SECOND);
+    world.assert_agreed();
+}
+
+#[test]
+fn unconfirmed_payments_cross_a_healed_link() {
+    let mut world = World::new((0..3).map(new_node).collect());
+    world.link(0, 1);
+    world.link(1, 2);
+    let block = world.mine(0, 7);
+    for _ in 0..3 {
+        world.run(SECOND);
+        world.mine(0, 1);
+    }
+    world.run(SECOND);
+    world.cut(1, 2);
+    let tx = forward(Funds::of(&block.transactions[0], 0, 7), 2, FEE);
+    world.submit_tx(0, &tx).expect("valid");
+    world.run(SECOND);
+    assert!(world.node(2).mempool().is_empty());
+    world.link(1, 2);
+    world.run(3 * SECOND);
+    assert!(world.node(2).mempool().get(&tx.txid()).is_some());
+}
+
+/// A chain of `count` blocks by somebody else.
+fn foreign_chain(count: usize) -> Vec<Arc<Block>> {
+    let mut other = Rig::new();
+    (0..count).map(|_| other.mine(3)).collect()
+}
+
+/// Connects `peer`, which tells all headers of `blocks`, and returns what is asked next.
+fn tell_headers(rig: &mut Rig, peer: u64, blocks: &[Arc<Block>]) -> Vec<(RequestId, Request)> {
+    rig.now = rig.now.max(start() + Duration::from_secs(10 * 3_000));
+    let actions = rig.connect(peer);
+    let id = request_id(&actions, peer, is_headers);
+    requests_to(&rig.answer(peer, id, Response::Headers(headers_of(blocks))), peer)
+}
+
+fn asked_blocks(requests: &[(RequestId, Request)]) -> (RequestId, Vec<tine_chain::hash::BlockHash>) {
+    let (id, request) =
+        requests.iter().find(|(_, request)| is_blocks(request)).expect("blocks were asked for");
+    let Request::Blocks(hashes) = request else { unreachable!("it was found as one") };
+    (*id, hashes.clone())
+}
+
+fn bodies(blocks: &[Arc<Block>], hashes: &[tine_chain::hash::BlockHash]) -> Vec<Arc<Block>> {
+    hashes.iter().filter_map(|hash| blocks.iter().find(|block| block.hash() == *hash)).cloned().collect()
+}
+
+#[test]
+fn syn_05_bodies_in_any_order_give_the_same_chain() {
+    let blocks = foreign_chain(40);
+    let mut rig = Rig::new();
+    let mut open: Vec<(u64, RequestId, Vec<_>)> = Vec::new();
+    for peer in 1..=3 {
+        let requests = tell_headers(&mut rig, peer, &blocks);
+        if requests.iter().any(|(_, request)| is_blocks(request)) {
+            let (id, hashes) = asked_blocks(&requests);
+            open.push((peer, id, hashes));
+        }
+    }
+    // the latest request is answered first
+    while let Some((peer, id, hashes)) = open.pop() {
+        let actions = rig.answer(peer, id, Response::Blocks(bodies(&blocks, &hashes)));
+        for peer in 1..=3 {
+            for (id, request) in requests_to(&actions, peer) {
+                if let Request::Blocks(hashes) = request {
+                    open.push((peer, id, hashes));
+                }
+            }
+        }
+    }
+    assert_eq!(rig.tip(), blocks[39].hash());
+}
+
+#[test]
+fn syn_07_sync_resumes_with_any_peer_after_all_have_vanished() {
+    let blocks = foreign_chain(30);
+    let mut rig = Rig::new();
+    let requests = tell_headers(&mut rig, 1, &blocks);
+    let (id, hashes) = asked_blocks(&requests);
+    assert_eq!(hashes.len(), 16);
+    // half of what was asked for, then nothing
+    rig.answer(1, id, Response::Blocks(bodies(&blocks, &hashes[..8])));
+    assert_eq!(rig.height(), 8);
+    rig.feed(Event::Disconnected(PeerId(1)));
+    rig.pass(100 * SECOND);
+    let mut requests = tell_headers(&mut rig, 2, &blocks[7..]);
+    while rig.height() < 30 {
+        let (id, hashes) = asked_blocks(&requests);
+        requests = requests_to(&rig.answer(2, id, Response::Blocks(bodies(&blocks, &hashes))), 2);
+    }
+    assert_eq!(rig.tip(), blocks[29].hash());
+}
+
+#[test]
+fn a_request_that_times_out_goes_to_another_peer() {
+    let blocks = foreign_chain(3);
+    let mut rig = Rig::new();
+    let requests = tell_headers(&mut rig, 1, &blocks);
+    let (late, hashes) = asked_blocks(&requests);
+    let second = tell_headers(&mut rig, 2, &blocks);
+    assert!(!second.iter().any(|(_, request)| is_blocks(request)), "they are in flight");
+    let actions = rig.pass(11 * SECOND);
+    let (id, again) = asked_blocks(&requests_to(&actions, 2));
+    assert_eq!(again, hashes);
+    rig.answer(2, id, Response::Blocks(bodies(&blocks, &hashes)));
+    assert_eq!(rig.height(), 3);
+    // the late answer is of no use and no crime
+    let actions = rig.answer(1, late, Response::Blocks(bodies(&blocks, &hashes)));
+    assert_eq!(offences(&actions), vec![]);
+}
+
+#[test]
+fn a_request_that_fails_is_tried_again_after_a_moment() {
+    let blocks = foreign_chain(1);
+    let mut rig = Rig::new();
+    let (id, _) = asked_blocks(&tell_headers(&mut rig, 1, &blocks));
+    let actions = rig.feed(Event::RequestFailed(PeerId(1), id));
+    assert!(requests_to(&actions, 1).is_empty(), "not at once");
+    let actions = rig.pass(2 * SECOND);
+    let (id, hashes) = asked_blocks(&requests_to(&actions, 1));
+    rig.answer(1, id, Response::Blocks(bodies(&blocks, &hashes)));
+    assert_eq!(rig.height(), 1);
+}
+
+#[test]
+fn syn_03_a_peer_that_stalls_the_window_is_replaced() {
+    let blocks = foreign_chain(1_100);
+    let mut rig = Rig::new();
+    let (stalled, first) = asked_blocks(&tell_headers(&mut rig, 1, &blocks));
+    assert_eq!(first[0], blocks[0].hash());
+    // a second peer serves everything that it is asked for; the first keeps the lowest bodies to itself
+    let mut requests = tell_headers(&mut rig, 2, &blocks);
+    while requests.iter().any(|(_, request)| is_blocks(request)) {
+        let (id, hashes) = asked_blocks(&requests);
+        requests = requests_to(&rig.answer(2, id, Response::Blocks(bodies(&blocks, &hashes))), 2);
+    }
+    assert_eq!(rig.height(), 0);
+    let actions = rig.pass(3 * SECOND);
+    assert_eq!(offences(&actions), vec![(1, Offence::Stalled)]);
+    assert_eq!(dropped(&actions), vec![(1, false)], "closed, not banned");
+    let (id, hashes) = asked_blocks(&requests_to(&actions, 2));
+    assert_eq!(hashes, first);
+    rig.answer(2, id, Response::Blocks(bodies(&blocks, &hashes)));
+    assert!(rig.height() >= 1_024, "{}", rig.height());
+    // what the first says now counts for nothing
+    let actions = rig.answer(1, stalled, Response::Blocks(vec![]));
+    assert!(actions.is_empty());
+}
+
+#[test]
+fn a_node_that_catches_up_says_so() {
+    let blocks = foreign_chain(12);
+    let mut rig = Rig::new();
+    let (id, hashes) = asked_blocks(&tell_headers(&mut rig, 1, &blocks));
+    assert!(rig.node.is_syncing());
+    let actions = rig.answer(1, id, Response::Blocks(bodies(&blocks, &hashes[..3])));
+    let syncing =
+        notices(&actions).into_iter().any(|notice| matches!(notice, Notice::Syncing { headers: 12, .. }));
+    assert!(syncing);
+}

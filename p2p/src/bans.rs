@@ -1,0 +1,104 @@
+//! Who is refused, and until when. Bounded: whoever makes us ban without end pushes out their own bans.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use libp2p::PeerId;
+use tine_chain::time::Time;
+
+/// The most identities, and the most addresses, that are remembered as banned.
+pub(crate) const MAX_BANS: usize = 1_000;
+
+/// Banned identities and addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Bans {
+    identities: BTreeMap<PeerId, Time>,
+    addresses: BTreeMap<IpAddr, Time>,
+}
+
+impl Bans {
+    pub(crate) fn ban_identity(&mut self, identity: PeerId, until: Time) {
+        insert_bounded(&mut self.identities, identity, until);
+    }
+
+    pub(crate) fn ban_address(&mut self, ip: IpAddr, until: Time) {
+        insert_bounded(&mut self.addresses, ip.to_canonical(), until);
+    }
+
+    pub(crate) fn is_banned(&self, identity: &PeerId, now: Time) -> bool {
+        self.identities.get(identity).is_some_and(|until| now < *until)
+    }
+
+    pub(crate) fn is_address_banned(&self, ip: IpAddr, now: Time) -> bool {
+        self.addresses.get(&ip.to_canonical()).is_some_and(|until| now < *until)
+    }
+
+    /// Drops those that are over; says whether there were any.
+    pub(crate) fn expire(&mut self, now: Time) -> bool {
+        let before = self.identities.len() + self.addresses.len();
+        self.identities.retain(|_, until| now < *until);
+        self.addresses.retain(|_, until| now < *until);
+        before != self.identities.len() + self.addresses.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn identities(&self) -> impl Iterator<Item = (&PeerId, Time)> {
+        self.identities.iter().map(|(identity, until)| (identity, *until))
+    }
+
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, Time)> {
+        self.addresses.iter().map(|(ip, until)| (*ip, *until))
+    }
+}
+
+/// Inserts, or makes longer; when full, what ends first makes room.
+fn insert_bounded<K: Ord + Clone>(bans: &mut BTreeMap<K, Time>, key: K, until: Time) {
+    let until = bans.get(&key).map_or(until, |old| until.max(*old));
+    if bans.len() >= MAX_BANS
+        && !bans.contains_key(&key)
+        && let Some(first) = bans.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone())
+    {
+        bans.remove(&first);
+    }
+    bans.insert(key, until);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p2p_18_the_list_is_bounded_and_what_ends_first_goes_first() {
+        let mut bans = Bans::default();
+        let ip = |n: u32| IpAddr::from(n.to_be_bytes());
+        for n in 0..5_000u32 {
+            bans.ban_address(ip(n), Time(10_000 + u64::from(n)));
+        }
+        assert_eq!(bans.addresses().count(), MAX_BANS);
+        assert!(bans.is_address_banned(ip(4_999), Time(0)));
+        assert!(!bans.is_address_banned(ip(0), Time(0)));
+        assert!(bans.expire(Time(14_990)));
+        assert_eq!(bans.addresses().count(), 9);
+    }
+
+    #[test]
+    fn p2p_19_a_mapped_address_is_banned_with_its_address() {
+        let mut bans = Bans::default();
+        bans.ban_address("::ffff:1.2.3.4".parse().expect("an address"), Time(10));
+        assert!(bans.is_address_banned("1.2.3.4".parse().expect("an address"), Time(9)));
+        assert!(bans.is_address_banned("::ffff:1.2.3.4".parse().expect("an address"), Time(9)));
+        assert!(!bans.is_address_banned("1.2.3.4".parse().expect("an address"), Time(10)));
+    }
+
+    #[test]
+    fn a_shorter_ban_does_not_end_a_longer_one() {
+        let mut bans = Bans::default();
+        let identity = PeerId::random();
+        bans.ban_identity(identity, Time(100));
+        bans.ban_identity(identity, Time(50));
+        assert!(bans.is_banned(&identity, Time(99)));
+    }
+}

@@ -1,0 +1,139 @@
+//! Takes one rule out of the source at a time and sees that the test which owns it fails.
+//!
+//! `cargo run -p tine-tests --bin mutate` tries every mutation of `tests/mutations.toml`; `-- --sample N` tries N of
+//! them, others each day; `-- NAME` tries one. It works on a copy of the sources under `target/mutate`.
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+/// What a test run must have printed before its failure counts: a mutant that does not compile proves nothing.
+const TESTS_RAN: &str = "test result: FAILED";
+
+/// One rule taken out.
+#[derive(Debug, Deserialize)]
+struct Mutation {
+    /// The rejection that the rule gives, or another name for it.
+    name: String,
+    /// The source file, from the root.
+    file: String,
+    /// Text that stands there exactly once.
+    find: String,
+    /// What stands there instead.
+    replace: String,
+    /// The package whose tests must notice.
+    package: String,
+    /// The test that must fail, as `cargo test` filters it.
+    test: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct List {
+    mutation: Vec<Mutation>,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no repository")?;
+    let list: List = toml::from_str(&std::fs::read_to_string(root.join("tests/mutations.toml"))?)?;
+    let chosen = choose(&list.mutation)?;
+    let copy = root.join("target/mutate");
+    copy_sources(root, &copy)?;
+    let mut survivors = Vec::new();
+    for (number, mutation) in (1..).zip(&chosen) {
+        let caught = try_mutation(mutation, &copy)?;
+        let verdict = if caught { "caught" } else { "SURVIVED" };
+        println!("{number:3}/{} {verdict:9} {} ({})", chosen.len(), mutation.name, mutation.test);
+        if !caught {
+            survivors.push(&mutation.name);
+        }
+    }
+    println!("{} mutations, {} survived {survivors:?}", chosen.len(), survivors.len());
+    Ok(if survivors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// All, or the one that is named, or a sample that changes from day to day.
+fn choose(all: &[Mutation]) -> Result<Vec<&Mutation>, Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(all.iter().collect()),
+        ["--sample", count] => {
+            let count: usize = count.parse()?;
+            let days = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400;
+            let start = usize::try_from(days)? * count;
+            Ok((0..count.min(all.len())).map(|k| &all[(start + k) % all.len()]).collect())
+        }
+        [name] => {
+            let named: Vec<_> = all.iter().filter(|mutation| mutation.name == name).collect();
+            if named.is_empty() { Err(format!("no mutation is named {name}").into()) } else { Ok(named) }
+        }
+        _ => Err("usage: mutate [--sample N | NAME]".into()),
+    }
+}
+
+/// Whether the test passes with the rule and fails without it.
+fn try_mutation(mutation: &Mutation, copy: &Path) -> Result<bool, Box<dyn Error>> {
+    let path = copy.join(&mutation.file);
+    let original = std::fs::read_to_string(&path)?;
+    let places = original.matches(&mutation.find).count();
+    if places != 1 {
+        return Err(format!(
+            "{}: {:?} stands {places} times in {}",
+            mutation.name, mutation.find, mutation.file
+        )
+        .into());
+    }
+    std::fs::write(&path, original.replace(&mutation.find, &mutation.replace))?;
+    let mutant = run_test(mutation, copy);
+    std::fs::write(&path, original)?;
+    let (passed, output) = mutant?;
+    if !passed && !output.contains(TESTS_RAN) {
+        return Err(format!(
+            "{}: the mutant does not compile, or its test is not there:\n{output}",
+            mutation.name
+        )
+        .into());
+    }
+    if passed && !output.contains("1 passed") && !output.contains("passed; 0 failed") {
+        return Err(format!("{}: no test is called {}", mutation.name, mutation.test).into());
+    }
+    Ok(!passed)
+}
+
+fn run_test(mutation: &Mutation, copy: &Path) -> Result<(bool, String), Box<dyn Error>> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(copy)
+        .env(
+            "CARGO_TARGET_DIR",
+            std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| shared_target(copy).into()),
+        )
+        .args(["test", "--quiet", "--tests", "-p", &mutation.package, &mutation.test])
+        .stdin(Stdio::null())
+        .output()?;
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Ok((output.status.success(), text))
+}
+
+/// The repository's own build folder, in which the dependencies have been built already.
+fn shared_target(copy: &Path) -> PathBuf {
+    copy.parent().expect("the copy lies in target/").to_owned()
+}
+
+/// The files that git knows, so that no build output is copied; those that have not changed keep their time.
+fn copy_sources(root: &Path, copy: &Path) -> Result<(), Box<dyn Error>> {
+    let listed = Command::new("git").current_dir(root).args(["ls-files", "-z"]).output()?;
+    for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to): (PathBuf, PathBuf) = (root.join(name), copy.join(name));
+        let bytes = std::fs::read(&from)?;
+        if std::fs::read(&to).is_ok_and(|old| old == bytes) {
+            continue;
+        }
+        std::fs::create_dir_all(to.parent().ok_or("a file lies in a folder")?)?;
+        std::fs::write(to, bytes)?;
+    }
+    Ok(())
+}

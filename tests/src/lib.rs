@@ -1,0 +1,8 @@
+//! Proof: what the end-to-end tests are written with.
+//!
+//! [`process`] starts the real program and talks to it as a user would; [`naive`] replays a chain with plain maps, as a
+//! second opinion on its coins.
+
+pub mod devnet;
+pub mod naive;
+pub mod process;

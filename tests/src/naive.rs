@@ -1,0 +1,72 @@
+//! A replay of a chain with plain maps: no cache, no undo, no rule but "spent coins go, new coins come".
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tine_chain::block::Block;
+use tine_chain::codec::Decode;
+use tine_chain::coins::Coin;
+use tine_chain::transaction::OutPoint;
+
+use crate::process::Rpc;
+
+/// The coins after `blocks`, which begin with the genesis (whose output is not a coin).
+///
+/// # Panics
+/// When a block spends a coin that is not there.
+#[must_use]
+pub fn replay(blocks: &[Block]) -> BTreeMap<OutPoint, Coin> {
+    let mut coins = BTreeMap::new();
+    for (height, block) in blocks.iter().enumerate().skip(1) {
+        for transaction in &block.transactions {
+            let coinbase = transaction.is_coinbase();
+            if !coinbase {
+                for input in &transaction.inputs {
+                    assert!(
+                        coins.remove(&input.prevout).is_some(),
+                        "block {height} spends {}",
+                        input.prevout
+                    );
+                }
+            }
+            for (vout, output) in (0..).zip(&transaction.outputs) {
+                let coin = Coin { output: *output, height: height as u32, coinbase };
+                coins.insert(transaction.outpoint(vout), coin);
+            }
+        }
+    }
+    coins
+}
+
+/// Every block of a node's active chain, the genesis first.
+///
+/// # Panics
+/// When the node does not answer, or its bytes are no block.
+#[must_use]
+pub fn download(rpc: &Rpc) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut next = Some(rpc.call("getblockhash", &json!([0])));
+    while let Some(hash) = next {
+        let raw = rpc.call("getblock", &json!([hash, 0]));
+        let bytes = hex::decode(raw.as_str().expect("hex")).expect("hex");
+        blocks.push(Block::from_bytes(&bytes).expect("a block"));
+        next = match rpc.call("getblockheader", &json!([hash])).get("nextblockhash") {
+            None | Some(Value::Null) => None,
+            Some(hash) => Some(hash.clone()),
+        };
+    }
+    blocks
+}
+
+/// SHA-256 over every coin in the order of outpoints, each as outpoint 36 ‖ coin 44: what `gettxoutsetinfo` calls
+/// `hash_serialized_3`.
+#[must_use]
+pub fn hash(coins: &BTreeMap<OutPoint, Coin>) -> String {
+    use tine_chain::codec::Encode;
+    let mut bytes = Vec::with_capacity(coins.len() * 80);
+    for (outpoint, coin) in coins {
+        outpoint.encode(&mut bytes);
+        coin.encode(&mut bytes);
+    }
+    hex::encode(tine_chain::hash::sha256(&bytes))
+}

@@ -1,0 +1,114 @@
+//! A fork, made and explained: the story of `tine net split`, typed at the shell of a running devnet.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tine_tests::devnet::{Devnet, NAMES};
+use tine_tests::process::wait_for;
+
+const OTHERS: [&str; 3] = ["bob", "carol", "dave"];
+
+#[test]
+fn both_sides_confirm_a_spend_of_the_same_coin_and_most_work_decides() {
+    let devnet = Devnet::start(&["--no-mine"]);
+    // alice's coin is everybody's history before the split
+    let _ = devnet.type_in(&["mine", "12", "--on", "alice"]);
+    devnet.wait_agreed(&NAMES, 12, Duration::from_secs(30));
+    let coins = devnet.type_in_json(&["wallet", "coins", "alice"]);
+    let coin = spendable(&coins);
+
+    let _ = devnet.type_in(&["net", "split", "alice | bob,carol,dave"]);
+    wait_for("alice to stand alone", Duration::from_secs(5), || {
+        (devnet.connections("alice") == 0).then_some(())
+    });
+    assert_eq!(connected_sockets(&devnet, "alice"), 0, "the split closed the connections themselves");
+
+    // the same coin, twice: to bob on alice's side, to dave on the others'
+    let to_bob = send(&devnet, "bob", &coin, "alice");
+    let to_dave = send_from_elsewhere(&devnet, "dave", &coin, "bob");
+    assert_ne!(to_bob, to_dave);
+    let _ = devnet.type_in(&["mine", "1", "--on", "alice"]);
+    let _ = devnet.type_in(&["mine", "2", "--on", "bob"]);
+    let (height_a, tip_a) = devnet.rpc("alice").tip();
+    let (height_b, tip_b) = devnet.wait_agreed(&OTHERS, 14, Duration::from_secs(30));
+    assert_eq!((height_a, height_b), (13, 14));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(devnet.rpc("alice").tip(), (13, tip_a.clone()), "nothing crosses the split");
+    let bob = devnet.type_in_json(&["wallet", "history", "bob", "--on", "alice"]);
+    assert!(bob.to_string().contains(&to_bob), "bob has been paid on alice's side: {bob}");
+
+    let _ = devnet.type_in(&["net", "heal"]);
+    let (_, tip) = devnet.wait_agreed(&NAMES, 14, Duration::from_secs(40));
+    assert_eq!(tip, tip_b, "every node ends on the branch with most work");
+
+    let report = devnet.type_in_json(&["explain", "reorg", "last", "--on", "alice"]);
+    let text = devnet.type_in(&["explain", "reorg", "last", "--on", "alice"]);
+    println!("{text}");
+    for (what, word) in [
+        ("the old tip", &tip_a[..8]),
+        ("the new tip", &tip_b[..8]),
+        ("the reversed payment", &to_bob[..8]),
+        ("the one that took its coin", &to_dave[..8]),
+        ("the fate", "CONFLICTED"),
+        ("the reason", "most work"),
+    ] {
+        assert!(
+            report.to_string().contains(word) || text.contains(word),
+            "{what}, {word}:\n{text}\n{report}"
+        );
+        assert!(text.contains(word), "{what} for people:\n{text}");
+    }
+    assert!(text.contains("fork at 12"), "the fork point:\n{text}");
+    // the genesis and 14 blocks against the genesis and 13, of 1,000,000 hashes each
+    assert!(text.contains("work 0xe4e1c0 > 0xd59f80"), "the work of both branches:\n{text}");
+    assert!(report.to_string().contains(&coin), "the coin that both spent: {report}");
+
+    // wallets show the reversed payment as conflicted, not as money
+    for name in ["alice", "bob"] {
+        let history = devnet.type_in_json(&["wallet", "history", name, "--on", "alice"]);
+        let entry = find(&history, &to_bob).unwrap_or_else(|| panic!("{to_bob} in {name}'s {history}"));
+        assert!(entry.to_string().contains("conflicted"), "{entry}");
+    }
+    let bob = devnet.type_in_json(&["wallet", "balance", "bob", "--on", "alice"]);
+    assert_eq!(bob["confirmed"], json!("0.00000000"), "bob's 5 are reversed: {bob}");
+    let dave = devnet.type_in_json(&["wallet", "balance", "dave", "--on", "dave"]);
+    assert_eq!(dave["confirmed"], json!("5.00000000"), "dave keeps his: {dave}");
+}
+
+/// A coin of 50 that may be spent now.
+fn spendable(coins: &Value) -> String {
+    let list = coins.as_array().expect("a list of coins");
+    let coin = list.iter().find(|coin| coin["confirmations"].as_u64().is_some_and(|depth| depth > 10));
+    coin.expect("a mature coin")["coin"].as_str().expect("an outpoint").to_owned()
+}
+
+fn send(devnet: &Devnet, to: &str, coin: &str, on: &str) -> String {
+    let sent = devnet.type_in_json(&["send", to, "5", "--from", "alice", "--coin", coin, "--on", on]);
+    sent["sent"]["txid"].as_str().expect("a txid").to_owned()
+}
+
+/// Alice's keys are on bob's node too (they are public): he spends her coin to somebody else.
+fn send_from_elsewhere(devnet: &Devnet, to: &str, coin: &str, on: &str) -> String {
+    send(devnet, to, coin, on)
+}
+
+fn find<'a>(history: &'a Value, txid: &str) -> Option<&'a Value> {
+    history.as_array()?.iter().find(|entry| entry["txid"] == json!(txid))
+}
+
+/// TCP connections, as the kernel counts them, that have the node's P2P port at one end and are established.
+fn connected_sockets(devnet: &Devnet, name: &str) -> usize {
+    let place = NAMES.iter().position(|node| *node == name).expect("one of the four") as u16;
+    let port = format!(":{:04X}", devnet.base_port + 10 * place + 1);
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux keeps a table of sockets");
+    table
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        })
+        .filter(|(local, remote, state)| {
+            *state == "01" && (local.ends_with(&port) || remote.ends_with(&port))
+        })
+        .count()
+}

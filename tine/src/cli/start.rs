@@ -1,0 +1,109 @@
+//! Commands that start nodes.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::NodeNetwork;
+use crate::hashrate::HashRate;
+use crate::secret::Secret;
+
+/// What a node can be told, whoever starts it.
+#[derive(Debug, Clone, Args, Default)]
+pub struct StartArgs {
+    /// The address that JSON-RPC, REST and the page listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", env = "TINE_RPC_BIND")]
+    pub rpc_bind: Option<IpAddr>,
+    /// A host name by which the page and RPC may be reached, besides this machine's; may be repeated
+    #[arg(long, value_name = "HOST", env = "TINE_RPC_ALLOW_HOST", value_delimiter = ',')]
+    pub rpc_allow_host: Vec<String>,
+    /// A `user:password` that may call JSON-RPC besides the cookie; best set in the environment or the file
+    #[arg(long, value_name = "USER:PASSWORD", env = "TINE_RPC_AUTH", hide_env_values = true)]
+    pub rpc_auth: Option<Secret>,
+    /// Memory for the coin cache of each node, in MiB [default: 32]
+    #[arg(long, value_name = "MIB", env = "TINE_CACHE", value_parser = clap::value_parser!(u32).range(4..=65_536))]
+    pub cache: Option<u32>,
+    /// Memory for the mempool of each node, in MB [default: 300]
+    #[arg(long, value_name = "MB", env = "TINE_MAX_MEMPOOL", value_parser = clap::value_parser!(u32).range(5..=10_000))]
+    pub max_mempool: Option<u32>,
+    /// Build coins and indexes anew from the block files
+    #[arg(long)]
+    pub reindex: bool,
+}
+
+/// `tine devnet`.
+#[derive(Debug, Clone, Args)]
+pub struct DevnetArgs {
+    /// How many nodes, 1 to 20
+    #[arg(long, value_name = "N", env = "TINE_NODES", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub nodes: Option<u32>,
+    /// Makes the nodes' identities and random choices repeatable
+    #[arg(long, value_name = "N", env = "TINE_SEED")]
+    pub seed: Option<u64>,
+    /// The first RPC port; node k gets RPC at +10k and P2P at +10k+1 [default: 18443]
+    #[arg(long, value_name = "PORT", env = "TINE_BASE_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub base_port: Option<u16>,
+    /// The port of the page [default: 8181 with the default base port, base port − 1 otherwise]
+    #[arg(long, value_name = "PORT", env = "TINE_EXPLORER_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub explorer_port: Option<u16>,
+    /// Hashes a second of all miners together [default: 200kH/s]
+    #[arg(long, value_name = "RATE", env = "TINE_HASHRATE")]
+    pub hashrate: Option<HashRate>,
+    /// Start without mining; `tine mine` still does
+    #[arg(long)]
+    pub no_mine: bool,
+    /// What every node is told
+    #[command(flatten)]
+    pub start: StartArgs,
+}
+
+/// `tine node`.
+#[derive(Debug, Clone, Args)]
+pub struct NodeArgs {
+    /// Which chain [default: devnet]
+    #[arg(long, value_name = "NETWORK", env = "TINE_NETWORK")]
+    pub network: Option<NodeNetwork>,
+    /// The node's name; on devnet also the name of its directory [default: node]
+    #[arg(long, value_name = "NAME", env = "TINE_NAME")]
+    pub name: Option<String>,
+    /// Where peers reach us, a multiaddress or host:port; may be repeated [default: /ip4/127.0.0.1/tcp/18444]
+    #[arg(long, value_name = "ADDRESS", env = "TINE_LISTEN", value_delimiter = ',')]
+    pub listen: Vec<String>,
+    /// A peer to start from, a multiaddress or host:port; may be repeated
+    #[arg(long, value_name = "ADDRESS", env = "TINE_CONNECT", value_delimiter = ',')]
+    pub connect: Vec<String>,
+    /// Dial nobody but the peers named by --connect
+    #[arg(long, env = "TINE_CONNECT_ONLY", action = ArgAction::SetTrue)]
+    pub connect_only: bool,
+    /// Look for peers on the local network (mDNS)
+    #[arg(long, env = "TINE_MDNS", action = ArgAction::SetTrue)]
+    pub mdns: bool,
+    /// Mine
+    #[arg(long, env = "TINE_MINE", action = ArgAction::SetTrue)]
+    pub mine: bool,
+    /// Hashes a second to spend [default: all of one thread]
+    #[arg(long, value_name = "RATE", env = "TINE_HASHRATE")]
+    pub hashrate: Option<HashRate>,
+    /// Threads that mine [default: 1]
+    #[arg(long, value_name = "N", env = "TINE_MINER_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub miner_threads: Option<u32>,
+    /// The address that mining pays [default: the node's own wallet]
+    #[arg(long, value_name = "ADDRESS", env = "TINE_MINE_TO")]
+    pub mine_to: Option<String>,
+    /// The port of JSON-RPC and REST [default: 18443]
+    #[arg(long, value_name = "PORT", env = "TINE_RPC_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub rpc_port: Option<u16>,
+    /// The port of the page [default: none]
+    #[arg(long, value_name = "PORT", env = "TINE_EXPLORER_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub explorer_port: Option<u16>,
+    /// The file to write the cookie to [default: .cookie in the node's directory]
+    #[arg(long, value_name = "FILE", env = "TINE_COOKIE_FILE")]
+    pub cookie_file: Option<PathBuf>,
+    /// Makes the node's identity and random choices repeatable
+    #[arg(long, value_name = "N", env = "TINE_SEED")]
+    pub seed: Option<u64>,
+    /// What every node is told
+    #[command(flatten)]
+    pub start: StartArgs,
+}

@@ -1,0 +1,213 @@
+//! `tine net`: shows, cuts and heals a running network, node by node over JSON-RPC, so that it works across processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Target;
+use crate::cli::{NetArgs, NetCommand};
+use crate::config::Settings;
+use crate::exit::Error;
+use crate::methods::{self, NetInfo, NetSplit};
+use crate::out::Out;
+
+/// How long a cut or a heal may take to show in every node's list of peers.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A node, and what it says of itself.
+struct Node {
+    target: Target,
+    info: NetInfo,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A node that does not answer; groups that name nobody.
+pub(super) fn run(out: Out, settings: &Settings, args: &NetArgs) -> Result<(), Error> {
+    let targets =
+        if args.rpc.is_empty() { Target::all(settings)? } else { Target::at_all(settings, &args.rpc)? };
+    let nodes = ask(targets)?;
+    match &args.command {
+        NetCommand::Show => {
+            show(out, &nodes);
+            Ok(())
+        }
+        NetCommand::Split { groups } => split(out, &nodes, groups),
+        NetCommand::Heal => heal(out, &nodes),
+    }
+}
+
+fn ask(targets: Vec<Target>) -> Result<Vec<Node>, Error> {
+    let info = |target: Target| {
+        let info = target.client.call_as::<NetInfo>(methods::NET_INFO, json!({}))?;
+        Ok(Node { target, info })
+    };
+    targets.into_iter().map(info).collect()
+}
+
+/// Names by identity.
+fn names(nodes: &[Node]) -> BTreeMap<&str, &str> {
+    nodes.iter().map(|node| (node.info.identity.as_str(), node.info.name.as_str())).collect()
+}
+
+fn list(names: &BTreeMap<&str, &str>, identities: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let shown: BTreeSet<String> = identities
+        .map(|identity| {
+            let identity = identity.as_ref();
+            names.get(identity).map_or_else(|| short(identity), |name| (*name).to_owned())
+        })
+        .collect();
+    if shown.is_empty() { "–".into() } else { shown.into_iter().collect::<Vec<_>>().join(",") }
+}
+
+/// The end of an identity: all begin alike.
+fn short(identity: &str) -> String {
+    let start = identity.char_indices().rev().nth(5).map_or(0, |(place, _)| place);
+    format!("…{}", &identity[start..])
+}
+
+fn show(out: Out, nodes: &[Node]) {
+    let names = names(nodes);
+    let rows = nodes.iter().map(|Node { info, .. }| {
+        [
+            info.name.clone(),
+            info.height.to_string(),
+            format!("{:.12}…", info.tip.to_string()),
+            list(&names, info.peers.iter().map(|peer| &peer.identity)),
+            list(&names, info.blocked.iter()),
+        ]
+    });
+    out.table(["NODE", "HEIGHT", "TIP", "CONNECTED TO", "CUT OFF FROM"], rows);
+    out.document(&nodes.iter().map(|node| &node.info).collect::<Vec<_>>());
+}
+
+/// Which group each node is in, by its place in `names`.
+///
+/// # Errors
+/// A name that nobody has, a name twice, a node in no group (it would still join the others), a single group.
+fn parse_groups(text: &str, names: &[&str]) -> Result<Vec<usize>, Error> {
+    let mut group_of = vec![None; names.len()];
+    let mut groups = 0;
+    for part in text.split('|') {
+        let members: Vec<&str> =
+            part.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty()).collect();
+        if members.is_empty() {
+            return Err(Error::Usage(format!("{text:?}: an empty group; write \"alice | bob,carol\"")));
+        }
+        for member in members {
+            let by_number =
+                || member.parse::<usize>().ok().filter(|number| (1..=names.len()).contains(number));
+            let place = names
+                .iter()
+                .position(|name| *name == member)
+                .or_else(|| by_number().map(|number| number - 1));
+            let Some(place) = place else {
+                return Err(Error::Usage(format!(
+                    "no node is called {member:?}; there are {}",
+                    names.join(", ")
+                )));
+            };
+            if group_of[place].replace(groups).is_some() {
+                return Err(Error::Usage(format!("{member} is named twice")));
+            }
+        }
+        groups += 1;
+    }
+    if groups < 2 {
+        return Err(Error::Usage(format!("{text:?}: a split needs two groups, as in \"alice | bob,carol\"")));
+    }
+    let missing: Vec<&str> =
+        names.iter().zip(&group_of).filter(|(_, group)| group.is_none()).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        return Err(Error::Usage(format!("in no group: {}; every node needs one", missing.join(", "))));
+    }
+    Ok(group_of.into_iter().flatten().collect())
+}
+
+fn split(out: Out, nodes: &[Node], groups: &str) -> Result<(), Error> {
+    let names: Vec<&str> = nodes.iter().map(|node| node.info.name.as_str()).collect();
+    let group_of = parse_groups(groups, &names)?;
+    let listed: BTreeSet<&str> = nodes.iter().map(|node| node.info.identity.as_str()).collect();
+    // whoever is in no group would carry blocks across
+    let strangers: BTreeSet<&String> = nodes
+        .iter()
+        .flat_map(|node| node.info.peers.iter().map(|peer| &peer.identity))
+        .filter(|identity| !listed.contains(identity.as_str()))
+        .collect();
+    if !strangers.is_empty() {
+        let shown: Vec<String> = strangers.iter().map(|identity| short(identity)).collect();
+        out.line(format!("cut off from everybody, because they are in no group: {}", shown.join(", ")));
+    }
+    for (place, node) in nodes.iter().enumerate() {
+        let others = nodes.iter().zip(&group_of).filter(|(_, group)| **group != group_of[place]);
+        let identities = others.map(|(other, _)| &other.info.identity).chain(strangers.iter().copied());
+        let identities = identities.cloned().collect();
+        node.target.client.call(methods::NET_SPLIT, NetSplit { identities })?;
+    }
+    let is_cut = |nodes: &[Node]| {
+        nodes
+            .iter()
+            .all(|node| node.info.peers.iter().all(|peer| !node.info.blocked.contains(&peer.identity)))
+    };
+    finish(out, nodes, is_cut, "a link across the cut is still open")
+}
+
+fn heal(out: Out, nodes: &[Node]) -> Result<(), Error> {
+    let were_cut: Vec<BTreeSet<String>> =
+        nodes.iter().map(|node| node.info.blocked.iter().cloned().collect()).collect();
+    for node in nodes {
+        node.target.client.call(methods::NET_HEAL, json!({}))?;
+    }
+    let known: BTreeSet<&str> = nodes.iter().map(|node| node.info.identity.as_str()).collect();
+    // every node has at least one link to those that it was cut off from
+    let is_healed = |nodes: &[Node]| {
+        nodes.iter().zip(&were_cut).all(|(node, cut)| {
+            let mut wanted = cut.iter().filter(|identity| known.contains(identity.as_str())).peekable();
+            let has = |identity: &String| node.info.peers.iter().any(|peer| peer.identity == *identity);
+            node.info.blocked.is_empty() && (wanted.peek().is_none() || wanted.any(has))
+        })
+    };
+    finish(out, nodes, is_healed, "not every node has found back to the others yet")
+}
+
+/// Looks until what was done shows, then shows it.
+fn finish(out: Out, nodes: &[Node], done: impl Fn(&[Node]) -> bool, otherwise: &str) -> Result<(), Error> {
+    let start = Instant::now();
+    loop {
+        let now = ask(nodes.iter().map(|node| node.target.clone()).collect())?;
+        let is_done = done(&now);
+        if is_done || start.elapsed() > SETTLE {
+            show(out, &now);
+            return if is_done { Ok(()) } else { Err(Error::Failed(otherwise.into())) };
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_name_every_node_once() {
+        let names = ["alice", "bob", "carol", "dave"];
+        assert_eq!(parse_groups("alice | bob,carol,dave", &names).expect("parses"), [0, 1, 1, 1]);
+        assert_eq!(parse_groups("bob,dave|carol,alice", &names).expect("parses"), [1, 0, 1, 0]);
+        assert_eq!(parse_groups("1|2,3|4", &names).expect("parses"), [0, 1, 1, 2]);
+        for (text, named) in [
+            ("alice | bob", "carol, dave"),
+            ("alice,bob,carol,dave", "two groups"),
+            ("alice | bob,carol,dave,eve", "eve"),
+            ("alice | alice,bob,carol,dave", "alice is named twice"),
+            ("alice | ", "empty group"),
+            ("5 | 1,2,3,4", "5"),
+        ] {
+            let error = parse_groups(text, &names).expect_err(text);
+            assert!(matches!(&error, Error::Usage(why) if why.contains(named)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `tine wallet`.
+
+use serde_json::json;
+
+use super::{Target, pay};
+use crate::cli::{TargetArgs, WalletCommand, WalletTarget};
+use crate::config::Settings;
+use crate::exit::Error;
+use crate::methods::{
+    self, Balance, HistoryEntry, WalletAddress, WalletBackup, WalletCoin, WalletMade, WalletName, WalletNew,
+    WalletRestore, WalletSummary, WalletUnlock,
+};
+use crate::out::Out;
+use crate::passphrase;
+
+/// Runs the command.
+///
+/// # Errors
+/// No node answers; the wallet says no.
+pub(super) fn run(out: Out, settings: &Settings, command: WalletCommand) -> Result<(), Error> {
+    match command {
+        WalletCommand::New { name, target } => make(out, settings, name, &target),
+        WalletCommand::Restore { name, target } => restore(out, settings, name, &target),
+        WalletCommand::List(args) => list(out, &Target::resolve(settings, &args)?),
+        WalletCommand::Address { new, wallet } => {
+            let request = WalletAddress { wallet: wallet.wallet.clone(), new };
+            let address: String =
+                near(settings, &wallet)?.client.call_as(methods::WALLET_ADDRESS, request)?;
+            out.line(&address);
+            out.document(&json!({ "address": address }));
+            Ok(())
+        }
+        WalletCommand::Balance(wallet) => balance(out, settings, &wallet),
+        WalletCommand::Coins(wallet) => coins(out, settings, &wallet),
+        WalletCommand::Send(args) => pay::send(out, settings, &args),
+        WalletCommand::History(wallet) => history(out, settings, &wallet),
+        WalletCommand::Backup { path, wallet } => {
+            let path = std::path::absolute(&path).map_err(|error| Error::failed(path.display(), error))?;
+            let request = WalletBackup { wallet: wallet.wallet.clone(), path: path.display().to_string() };
+            near(settings, &wallet)?.client.call(methods::WALLET_BACKUP, request)?;
+            out.line(format!("copied to {}; with its passphrase it restores every key", path.display()));
+            out.document(&json!({ "path": path }));
+            Ok(())
+        }
+        WalletCommand::Unlock(wallet) => {
+            let passphrase = passphrase::ask("passphrase")?;
+            let request = WalletUnlock { wallet: wallet.wallet.clone(), passphrase };
+            near(settings, &wallet)?.client.call(methods::WALLET_UNLOCK, request)?;
+            out.line("unlocked until `tine wallet lock`, or the node stops");
+            Ok(())
+        }
+        WalletCommand::Lock(wallet) => {
+            near(settings, &wallet)?.client.call(methods::WALLET_LOCK, named(&wallet))?;
+            out.line("locked");
+            Ok(())
+        }
+    }
+}
+
+/// The node that is asked about a wallet: on a devnet, the one of the same name.
+fn near(settings: &Settings, wallet: &WalletTarget) -> Result<Target, Error> {
+    Target::resolve_near(settings, &wallet.target, wallet.wallet.as_deref())
+}
+
+fn named(wallet: &WalletTarget) -> WalletName {
+    WalletName { wallet: wallet.wallet.clone() }
+}
+
+fn make(out: Out, settings: &Settings, name: String, target: &TargetArgs) -> Result<(), Error> {
+    let target = Target::resolve(settings, target)?;
+    let passphrase = passphrase::ask_new("a passphrase for the new wallet")?;
+    let made: WalletMade = target.client.call_as(methods::WALLET_NEW, WalletNew { name, passphrase })?;
+    out.line(format!("{}  {}", out.bold(&made.name), made.address));
+    if let Some(phrase) = &made.phrase {
+        out.line("these words restore it; they are shown this once, write them down:");
+        out.line(format!("  {phrase}"));
+    }
+    out.document(&made);
+    Ok(())
+}
+
+fn restore(out: Out, settings: &Settings, name: String, target: &TargetArgs) -> Result<(), Error> {
+    let target = Target::resolve(settings, target)?;
+    let phrase = passphrase::ask("the wallet's 12 or 24 words")?;
+    let passphrase = passphrase::ask_new("a passphrase for this copy")?;
+    let request = WalletRestore { name, phrase, passphrase };
+    let made: WalletMade = target.client.call_as(methods::WALLET_RESTORE, request)?;
+    out.line(format!("{}  {}", out.bold(&made.name), made.address));
+    out.document(&made);
+    Ok(())
+}
+
+fn list(out: Out, target: &Target) -> Result<(), Error> {
+    let wallets: Vec<WalletSummary> = target.client.call_as(methods::WALLET_LIST, json!({}))?;
+    out.table(
+        ["WALLET", "CONFIRMED", "PENDING", "IMMATURE", "ADDRESS", ""],
+        wallets.iter().map(|wallet| {
+            let note = match (wallet.public, wallet.locked) {
+                (true, _) => "PUBLIC KEYS",
+                (false, true) => "locked",
+                (false, false) => "unlocked",
+            };
+            let Balance { confirmed, pending, immature } = &wallet.balance;
+            [
+                wallet.name.clone(),
+                confirmed.clone(),
+                pending.clone(),
+                immature.clone(),
+                wallet.address.clone(),
+                note.to_owned(),
+            ]
+        }),
+    );
+    out.document(&wallets);
+    Ok(())
+}
+
+fn balance(out: Out, settings: &Settings, wallet: &WalletTarget) -> Result<(), Error> {
+    let target = near(settings, wallet)?;
+    let balance: Balance = target.client.call_as(methods::WALLET_BALANCE, named(wallet))?;
+    out.line(format!("confirmed {:>18}", balance.confirmed));
+    out.line(format!("pending   {:>18}  in the mempool", balance.pending));
+    out.line(format!("immature  {:>18}  mined, not spendable yet", balance.immature));
+    out.document(&balance);
+    Ok(())
+}
+
+fn coins(out: Out, settings: &Settings, wallet: &WalletTarget) -> Result<(), Error> {
+    let target = near(settings, wallet)?;
+    let coins: Vec<WalletCoin> = target.client.call_as(methods::WALLET_COINS, named(wallet))?;
+    out.table(
+        ["COIN", "AMOUNT", "CONFIRMATIONS", ""],
+        coins.iter().map(|coin| {
+            let note = if coin.immature { "immature" } else { "" };
+            [coin.coin.to_string(), coin.amount.clone(), coin.confirmations.to_string(), note.to_owned()]
+        }),
+    );
+    out.document(&coins);
+    Ok(())
+}
+
+fn history(out: Out, settings: &Settings, wallet: &WalletTarget) -> Result<(), Error> {
+    let target = near(settings, wallet)?;
+    let history: Vec<HistoryEntry> = target.client.call_as(methods::WALLET_HISTORY, named(wallet))?;
+    out.table(
+        ["AMOUNT", "STATE", "HEIGHT", "CONFIRMATIONS", "TRANSACTION", ""],
+        history.iter().map(|entry| {
+            let note = match (entry.conflicts_with, entry.coinbase) {
+                (Some(other), _) => format!("lost to {other}"),
+                (None, true) => "block reward".to_owned(),
+                (None, false) => String::new(),
+            };
+            [
+                entry.amount.clone(),
+                crate::out::word(&entry.state),
+                entry.height.map_or_else(String::new, |height| height.to_string()),
+                entry.confirmations.to_string(),
+                entry.txid.to_string(),
+                note,
+            ]
+        }),
+    );
+    out.document(&history);
+    Ok(())
+}

@@ -1,0 +1,431 @@
+//! Settings, from four layers: flag, then `TINE_*` in the environment, then `tine.toml`, then the default.
+//!
+//! Nothing that was said is ignored: an option, variable or key that is unknown or malformed is refused and named.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+use serde::Deserialize;
+use tine_chain::params::Network;
+
+use crate::cli::{Cli, Common, DevnetArgs, LogFormat, NodeArgs, NodeNetwork, StartArgs};
+use crate::dirs;
+use crate::exit::Error;
+use crate::hashrate::HashRate;
+use crate::secret::Secret;
+
+/// The first RPC port, and that of a lone node.
+pub const DEFAULT_RPC_PORT: u16 = 18_443;
+/// The P2P port of a lone node.
+pub const DEFAULT_P2P_PORT: u16 = 18_444;
+/// The port of the devnet's page.
+pub const DEFAULT_EXPLORER_PORT: u16 = 8_181;
+/// Hashes a second of a devnet's miners together.
+pub const DEFAULT_DEVNET_HASHRATE: HashRate = HashRate(200_000);
+/// Nodes of a devnet.
+const DEFAULT_NODES: u32 = 4;
+/// Coin cache of a node, MiB.
+const DEFAULT_CACHE_MIB: u32 = 32;
+/// Mempool of a node, MB.
+const DEFAULT_MAX_MEMPOOL_MB: u32 = 300;
+/// The largest configuration file that is read, in bytes.
+const MAX_FILE_SIZE: u64 = 1 << 20;
+
+/// `tine.toml`: the long options by name, `-` as in the option; those of `tine devnet` in a table of that name.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+    rpc_bind: Option<IpAddr>,
+    #[serde(default)]
+    rpc_allow_host: Vec<String>,
+    rpc_auth: Option<Secret>,
+    cache: Option<u32>,
+    max_mempool: Option<u32>,
+    network: Option<NodeNetwork>,
+    name: Option<String>,
+    #[serde(default)]
+    listen: Vec<String>,
+    #[serde(default)]
+    connect: Vec<String>,
+    #[serde(default)]
+    connect_only: bool,
+    #[serde(default)]
+    mdns: bool,
+    #[serde(default)]
+    mine: bool,
+    hashrate: Option<HashRate>,
+    miner_threads: Option<u32>,
+    mine_to: Option<String>,
+    rpc_port: Option<u16>,
+    explorer_port: Option<u16>,
+    cookie_file: Option<PathBuf>,
+    seed: Option<u64>,
+    #[serde(default)]
+    devnet: DevnetFile,
+}
+
+/// The table `[devnet]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct DevnetFile {
+    nodes: Option<u32>,
+    seed: Option<u64>,
+    base_port: Option<u16>,
+    explorer_port: Option<u16>,
+    hashrate: Option<HashRate>,
+}
+
+impl File {
+    /// Reads the configuration file: the one that was named, or `<root>/tine.toml` if there is one.
+    ///
+    /// # Errors
+    /// It can't be read or says something that can't be; the key is named. The file is left as it is.
+    pub fn load(named: Option<&Path>, root: &Path) -> Result<Self, Error> {
+        let default = root.join("tine.toml");
+        let path = named.unwrap_or(&default);
+        if named.is_none() && !path.exists() {
+            return Ok(Self::default());
+        }
+        let refuse = |error: &dyn std::fmt::Display| Error::Usage(format!("{}: {error}", path.display()));
+        let size = std::fs::metadata(path).map_err(|error| refuse(&error))?.len();
+        if size > MAX_FILE_SIZE {
+            return Err(refuse(&"longer than 1 MiB"));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+        let file: Self = toml::from_str(&text).map_err(|error| refuse(&error))?;
+        file.check().map_err(|error| refuse(&error))?;
+        Ok(file)
+    }
+
+    /// Ranges, as clap checks them for flags.
+    fn check(&self) -> Result<(), String> {
+        let within = |key: &str, value: Option<u32>, min: u32, max: u32| match value {
+            Some(value) if !(min..=max).contains(&value) => {
+                Err(format!("{key} = {value}: must be {min} to {max}"))
+            }
+            Some(_) | None => Ok(()),
+        };
+        within("cache", self.cache, 4, 65_536)?;
+        within("max-mempool", self.max_mempool, 5, 10_000)?;
+        within("miner-threads", self.miner_threads, 1, 256)?;
+        within("devnet.nodes", self.devnet.nodes, 1, 20)?;
+        let ports = [
+            ("rpc-port", self.rpc_port),
+            ("explorer-port", self.explorer_port),
+            ("devnet.base-port", self.devnet.base_port),
+            ("devnet.explorer-port", self.devnet.explorer_port),
+        ];
+        ports.into_iter().try_for_each(|(key, port)| within(key, port.map(u32::from), 1, 65_535))
+    }
+}
+
+/// What holds for every command, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub root: PathBuf,
+    /// What the file says.
+    pub file: File,
+    /// What to log; `None`: the command's default.
+    pub log: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Print JSON.
+    pub json: bool,
+}
+
+impl Settings {
+    /// Resolves the common options.
+    ///
+    /// # Errors
+    /// The file, or a variable of the environment, says something that can't be.
+    pub fn resolve(common: &Common) -> Result<Self, Error> {
+        let root = match &common.dir {
+            Some(dir) if dir.as_os_str().is_empty() => return Err(Error::Usage("--dir: empty".into())),
+            Some(dir) => std::path::absolute(dir).map_err(|error| Error::Usage(format!("--dir: {error}")))?,
+            None => dirs::default_root()?,
+        };
+        let file = File::load(common.config.as_deref(), &root)?;
+        Ok(Self {
+            log: common.log.clone().or_else(|| file.log.clone()),
+            log_format: common.log_format.or(file.log_format).unwrap_or(LogFormat::Human),
+            json: common.json,
+            root,
+            file,
+        })
+    }
+}
+
+/// Refuses variables `TINE_*` that no option reads: a setting with a typing error must not pass in silence.
+///
+/// # Errors
+/// The first such variable, named.
+pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), Error> {
+    let known = known_variables();
+    let unknown: BTreeSet<String> =
+        names.filter(|name| name.starts_with("TINE_") && !known.contains(name)).collect();
+    match unknown.first() {
+        None => Ok(()),
+        Some(name) => Err(Error::Usage(format!("environment variable {name}: no option is called so"))),
+    }
+}
+
+fn known_variables() -> BTreeSet<String> {
+    fn collect(command: &clap::Command, into: &mut BTreeSet<String>) {
+        let variables = command.get_arguments().filter_map(|argument| argument.get_env());
+        into.extend(variables.map(|name| name.to_string_lossy().into_owned()));
+        for command in command.get_subcommands() {
+            collect(command, into);
+        }
+    }
+    let mut known = BTreeSet::new();
+    collect(&Cli::command(), &mut known);
+    known
+}
+
+/// Settings of every node that is started, resolved.
+#[derive(Debug, Clone)]
+pub struct StartSettings {
+    /// Address of JSON-RPC, REST and the page.
+    pub rpc_bind: IpAddr,
+    /// Host names by which they may be reached, besides this machine's.
+    pub rpc_allow_host: Vec<String>,
+    /// A `user:password` that may call JSON-RPC besides the cookie.
+    pub rpc_auth: Option<Secret>,
+    /// Coin cache, bytes.
+    pub cache_bytes: usize,
+    /// Mempool, bytes.
+    pub max_mempool_bytes: usize,
+    /// Build coins and indexes anew.
+    pub reindex: bool,
+}
+
+impl StartSettings {
+    fn resolve(args: &StartArgs, file: &File) -> Result<Self, Error> {
+        let rpc_auth = args.rpc_auth.clone().or_else(|| file.rpc_auth.clone());
+        let is_pair =
+            |secret: &Secret| secret.expose().split_once(':').is_some_and(|(user, _)| !user.is_empty());
+        if rpc_auth.as_ref().is_some_and(|secret| !is_pair(secret)) {
+            return Err(Error::Usage("--rpc-auth (or TINE_RPC_AUTH): must read user:password".into()));
+        }
+        Ok(Self {
+            rpc_auth,
+            rpc_bind: args.rpc_bind.or(file.rpc_bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            rpc_allow_host: either(&args.rpc_allow_host, &file.rpc_allow_host),
+            cache_bytes: args.cache.or(file.cache).unwrap_or(DEFAULT_CACHE_MIB) as usize * 1024 * 1024,
+            max_mempool_bytes: args.max_mempool.or(file.max_mempool).unwrap_or(DEFAULT_MAX_MEMPOOL_MB)
+                as usize
+                * 1_000_000,
+            reindex: args.reindex,
+        })
+    }
+}
+
+/// Settings of `tine node`, resolved.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Which chain.
+    pub network: Network,
+    /// The node's name.
+    pub name: String,
+    /// Where peers reach us.
+    pub listen: Vec<String>,
+    /// Peers to start from.
+    pub connect: Vec<String>,
+    /// Talk to nobody else.
+    pub connect_only: bool,
+    /// Look for peers on the local network.
+    pub mdns: bool,
+    /// Mine.
+    pub mine: bool,
+    /// Hashes a second; `None`: no limit.
+    pub hashrate: Option<HashRate>,
+    /// Threads that mine.
+    pub miner_threads: u32,
+    /// The address that mining pays; `None`: the node's own wallet.
+    pub mine_to: Option<String>,
+    /// The port of JSON-RPC and REST.
+    pub rpc_port: u16,
+    /// The port of the page; `None`: no page.
+    pub explorer_port: Option<u16>,
+    /// The cookie's file; `None`: in the node's directory.
+    pub cookie_file: Option<PathBuf>,
+    /// For repeatable runs.
+    pub seed: Option<u64>,
+    /// What every node is told.
+    pub start: StartSettings,
+}
+
+impl NodeSettings {
+    /// Lays the flags (and the environment, which clap has read) over the file over the defaults.
+    ///
+    /// # Errors
+    /// A name that can't be a file name; options that contradict each other.
+    pub fn resolve(args: &NodeArgs, file: &File) -> Result<Self, Error> {
+        let name = args.name.clone().or_else(|| file.name.clone()).unwrap_or_else(|| "node".into());
+        dirs::check_name("--name", &name)?;
+        let listen = either(&args.listen, &file.listen);
+        let connect = either(&args.connect, &file.connect);
+        let connect_only = args.connect_only || file.connect_only;
+        if connect_only && connect.is_empty() {
+            return Err(Error::Usage("--connect-only needs at least one --connect".into()));
+        }
+        Ok(Self {
+            network: args.network.or(file.network).unwrap_or(NodeNetwork::Devnet).into(),
+            name,
+            listen: if listen.is_empty() {
+                vec![format!("/ip4/127.0.0.1/tcp/{DEFAULT_P2P_PORT}")]
+            } else {
+                listen
+            },
+            connect,
+            connect_only,
+            mdns: args.mdns || file.mdns,
+            mine: args.mine || file.mine,
+            hashrate: args.hashrate.or(file.hashrate),
+            miner_threads: args.miner_threads.or(file.miner_threads).unwrap_or(1),
+            mine_to: args.mine_to.clone().or_else(|| file.mine_to.clone()),
+            rpc_port: args.rpc_port.or(file.rpc_port).unwrap_or(DEFAULT_RPC_PORT),
+            explorer_port: args.explorer_port.or(file.explorer_port),
+            cookie_file: args.cookie_file.clone().or_else(|| file.cookie_file.clone()),
+            seed: args.seed.or(file.seed),
+            start: StartSettings::resolve(&args.start, file)?,
+        })
+    }
+}
+
+/// Settings of `tine devnet`, resolved.
+#[derive(Debug, Clone)]
+pub struct DevnetSettings {
+    /// How many nodes.
+    pub nodes: u32,
+    /// For repeatable runs.
+    pub seed: Option<u64>,
+    /// The first RPC port.
+    pub base_port: u16,
+    /// The port of the page.
+    pub explorer_port: u16,
+    /// Hashes a second of all miners together.
+    pub hashrate: HashRate,
+    /// Mine.
+    pub mine: bool,
+    /// What every node is told.
+    pub start: StartSettings,
+}
+
+impl DevnetSettings {
+    /// Lays the flags over the file over the defaults.
+    ///
+    /// # Errors
+    /// Ports beyond 65,535.
+    pub fn resolve(args: &DevnetArgs, file: &File) -> Result<Self, Error> {
+        let table = &file.devnet;
+        let nodes = args.nodes.or(table.nodes).unwrap_or(DEFAULT_NODES);
+        let base_port = args.base_port.or(table.base_port).unwrap_or(DEFAULT_RPC_PORT);
+        if u32::from(base_port) + 10 * nodes > 65_535 {
+            return Err(Error::Usage(format!(
+                "--base-port {base_port}: {nodes} nodes need ports up to {}",
+                u32::from(base_port) + 10 * (nodes - 1) + 1
+            )));
+        }
+        let beside = if base_port == DEFAULT_RPC_PORT {
+            DEFAULT_EXPLORER_PORT
+        } else {
+            base_port.saturating_sub(1).max(1)
+        };
+        Ok(Self {
+            nodes,
+            seed: args.seed.or(table.seed),
+            base_port,
+            explorer_port: args.explorer_port.or(table.explorer_port).unwrap_or(beside),
+            hashrate: args.hashrate.or(table.hashrate).unwrap_or(DEFAULT_DEVNET_HASHRATE),
+            mine: !args.no_mine,
+            start: StartSettings::resolve(&args.start, file)?,
+        })
+    }
+}
+
+/// A list from the command line hides the one from the file.
+fn either(flag: &[String], file: &[String]) -> Vec<String> {
+    if flag.is_empty() { file.to_vec() } else { flag.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Command;
+
+    fn node_args(line: &str) -> NodeArgs {
+        let cli = Cli::try_parse_from(line.split_whitespace()).expect("a line that parses");
+        let Command::Node(args) = cli.command else { panic!("not a node: {line}") };
+        args
+    }
+
+    #[test]
+    fn flags_hide_the_file_and_the_file_hides_the_defaults() {
+        let file: File = toml::from_str(
+            "network = 'regtest'\nhashrate = '50kH/s'\nrpc-port = 1234\nlisten = ['0.0.0.0:5']",
+        )
+        .expect("a file that parses");
+        let settings = NodeSettings::resolve(&node_args("tine node --rpc-port 99"), &file).expect("resolves");
+        assert_eq!(settings.rpc_port, 99);
+        assert_eq!(settings.network, Network::Regtest);
+        assert_eq!(settings.hashrate, Some(HashRate(50_000)));
+        assert_eq!(settings.listen, ["0.0.0.0:5"]);
+        assert_eq!(settings.miner_threads, 1);
+        assert_eq!(settings.start.rpc_bind, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn cfg_01_cfg_02_a_file_that_says_what_cannot_be_is_refused_by_name_and_kept() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("tine.toml");
+        for (text, named) in [
+            ("hashrat = '5k'", "hashrat"),
+            ("hashrate = 5", "hashrate"),
+            ("hashrate = 'fast'", "hashrate"),
+            ("mine = true\nmine = false", "mine"),
+            ("rpc-port = 70000", "rpc-port"),
+            ("rpc-port = 0", "rpc-port"),
+            ("cache = 1", "cache"),
+            ("network = 'bitcoin'", "network"),
+            ("include = 'tine.toml'", "include"),
+            ("[devnet]\nnodes = 0", "devnet.nodes"),
+            ("[devnet]\nname = 'x'", "name"),
+            ("network = 'main", "network"),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let error = File::load(None, dir.path()).expect_err(text);
+            assert!(
+                matches!(&error, Error::Usage(why) if why.contains(named) && why.contains("tine.toml")),
+                "{error}"
+            );
+            assert_eq!(std::fs::read_to_string(&path).expect("kept"), text);
+        }
+        let missing = File::load(Some(&dir.path().join("other.toml")), dir.path());
+        assert!(matches!(missing, Err(Error::Usage(why)) if why.contains("other.toml")));
+    }
+
+    #[test]
+    fn cfg_01_variables_that_nothing_reads_are_refused_by_name() {
+        let check = |name: &str| check_environment(std::iter::once(name.to_string()));
+        assert!(check("TINE_HASHRATE").is_ok());
+        assert!(check("HOME").is_ok());
+        assert!(matches!(check("TINE_HASHRAT"), Err(Error::Usage(why)) if why.contains("TINE_HASHRAT")));
+    }
+
+    #[test]
+    fn ports_of_a_devnet_must_fit() {
+        let cli = Cli::try_parse_from(["tine", "devnet", "--base-port", "65520"]).expect("parses");
+        let Command::Devnet(args) = cli.command else { panic!("not a devnet") };
+        assert!(
+            matches!(DevnetSettings::resolve(&args, &File::default()), Err(Error::Usage(why)) if why.contains("--base-port"))
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! One line for each block: height, id, miner, transactions, when each node saw it. And each reorganisation, as the node
+//! that went through it explains it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::SelectAll;
+use serde_json::json;
+use tine_chain::amount::Amount;
+use tine_chain::block::Block;
+use tine_chain::hash::BlockHash;
+use tine_chain::time::Time;
+use tine_node::event::Notice;
+use tine_node::explain::{ReorgReport, ReportFate};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::driver::{self, NodeHandle, Stamped};
+use crate::miner::miner_tag;
+use crate::out::Out;
+use crate::wallets::WalletService;
+
+/// How long a block's line waits for nodes that have not seen the block: a cut may be in between.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Between two looks at lines that wait.
+const LOOK: Duration = Duration::from_millis(100);
+/// Blocks that are kept in mind so that none is shown twice.
+const MAX_SEEN: usize = 10_000;
+
+/// A node: its name, its thread, its wallets.
+pub(super) type Watched = (String, NodeHandle, Arc<WalletService>);
+
+/// A block on its way.
+#[derive(Default)]
+struct Sighting {
+    height: u32,
+    /// When each node saw it, in the order of nodes.
+    seen: BTreeMap<usize, Time>,
+    body: Option<Arc<Block>>,
+    printed: bool,
+}
+
+impl Sighting {
+    fn first(&self) -> Time {
+        self.seen.values().min().copied().unwrap_or_default()
+    }
+}
+
+struct Board {
+    out: Out,
+    nodes: Vec<Watched>,
+    blocks: BTreeMap<(u32, BlockHash), Sighting>,
+}
+
+enum Heard {
+    Notice(usize, Arc<Stamped>),
+    Tick,
+}
+
+/// Prints until it is aborted.
+pub(super) async fn watch(out: Out, nodes: Vec<Watched>) {
+    let mut heard = SelectAll::new();
+    for (place, (_, node, _)) in nodes.iter().enumerate() {
+        let notices = futures::stream::unfold(node.subscribe(), move |mut notices| async move {
+            loop {
+                match notices.recv().await {
+                    Ok(stamped) => return Some((Heard::Notice(place, stamped), notices)),
+                    // a line or two will be missing
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        heard.push(notices.boxed());
+    }
+    let ticks = futures::stream::unfold(tokio::time::interval(LOOK), |mut interval| async move {
+        interval.tick().await;
+        Some((Heard::Tick, interval))
+    });
+    heard.push(ticks.boxed());
+    let mut board = Board { out, nodes, blocks: BTreeMap::new() };
+    while let Some(heard) = heard.next().await {
+        match heard {
+            Heard::Notice(place, stamped) => board.note(place, &stamped),
+            Heard::Tick => board.print_overdue(driver::now()),
+        }
+    }
+}
+
+impl Board {
+    fn note(&mut self, place: usize, stamped: &Stamped) {
+        match &stamped.notice {
+            Notice::HeaderSeen(_, hash, height, _) => {
+                let sighting = self.sighting(*height, *hash);
+                sighting.seen.entry(place).or_insert(stamped.time);
+                self.print_complete(*height, *hash);
+            }
+            Notice::Chain(change) => {
+                for block in &change.connected {
+                    let sighting = self.sighting(block.height, block.hash);
+                    sighting.seen.entry(place).or_insert(stamped.time);
+                    sighting.body.get_or_insert_with(|| Arc::clone(&block.block));
+                    self.print_complete(block.height, block.hash);
+                }
+                for (hash, block) in &change.stored {
+                    if let Some(sighting) = self
+                        .blocks
+                        .iter_mut()
+                        .find(|((_, known), _)| known == hash)
+                        .map(|(_, sighting)| sighting)
+                    {
+                        sighting.body.get_or_insert_with(|| Arc::clone(block));
+                    }
+                }
+                if let Some(reorg) = &change.reorg {
+                    self.print_reorg(place, reorg);
+                }
+            }
+            Notice::BlockInvalid(hash, reject) => {
+                let name = &self.nodes[place].0;
+                self.out.line(self.out.alarm(format!("INVALID {hash} at {name}: {reject}")));
+                self.out.document(
+                    &json!({ "event": "invalid", "node": name, "hash": hash, "reason": reject.reason() }),
+                );
+            }
+            Notice::DoubleSpendAttempt { refused, kept, coin } => {
+                let name = &self.nodes[place].0;
+                self.out.line(self.out.alarm(format!(
+                    "DOUBLE SPEND refused by {name}: {refused:.12} spends {coin}, as {kept:.12} does"
+                )));
+                self.out.document(&json!({ "event": "double-spend", "node": name, "refused": refused, "kept": kept, "coin": coin.to_string() }));
+            }
+            Notice::TransactionAdded(_)
+            | Notice::TransactionRemoved(..)
+            | Notice::Syncing { .. }
+            | Notice::Wanted(_) => {}
+        }
+    }
+
+    fn sighting(&mut self, height: u32, hash: BlockHash) -> &mut Sighting {
+        while self.blocks.len() >= MAX_SEEN {
+            self.blocks.pop_first();
+        }
+        let sighting = self.blocks.entry((height, hash)).or_default();
+        sighting.height = height;
+        sighting
+    }
+
+    /// Prints a block's line as soon as every node has seen it.
+    fn print_complete(&mut self, height: u32, hash: BlockHash) {
+        let complete = self.blocks.get(&(height, hash)).is_some_and(|block| {
+            !block.printed && block.body.is_some() && block.seen.len() == self.nodes.len()
+        });
+        if complete {
+            self.print(height, hash);
+        }
+    }
+
+    /// Prints the lines that have waited long enough.
+    fn print_overdue(&mut self, now: Time) {
+        let overdue: Vec<(u32, BlockHash)> = self
+            .blocks
+            .iter()
+            .rev()
+            .take(200)
+            .filter(|(_, block)| !block.printed && now.since(block.first()) > PATIENCE)
+            .map(|(key, _)| *key)
+            .collect();
+        overdue.into_iter().rev().for_each(|(height, hash)| self.print(height, hash));
+    }
+
+    fn print(&mut self, height: u32, hash: BlockHash) {
+        let rivals =
+            self.blocks.range((height, BlockHash::ZERO)..).take_while(|((at, _), _)| *at == height).count()
+                - 1;
+        let Some(block) = self.blocks.get_mut(&(height, hash)) else { return };
+        block.printed = true;
+        let first = block.first();
+        let tag = block.body.as_deref().and_then(miner_tag);
+        let mut seen: Vec<(u64, &str)> = block
+            .seen
+            .iter()
+            .map(|(place, time)| (time.0 - first.0, self.nodes[*place].0.as_str()))
+            .collect();
+        seen.sort_unstable();
+        let transactions = block.body.as_ref().map(|body| body.transactions.len());
+        let times: Vec<String> = seen
+            .iter()
+            .filter(|(_, name)| tag.as_deref() != Some(*name))
+            .map(|(after, name)| format!("{name} +{after} ms"))
+            .collect();
+        let missing = self.nodes.len() - block.seen.len();
+        let mut notes = String::new();
+        if missing > 0 {
+            notes.push_str(&format!("  not seen by {missing}"));
+        }
+        if rivals > 0 {
+            notes.push_str(&format!("  FORK: {} blocks at this height", rivals + 1));
+        }
+        self.out.line(format!(
+            "{} {}  {:<6} {:>3} tx{}{}",
+            self.out.bold(format!("#{height}")),
+            short(&hash),
+            tag.as_deref().unwrap_or("?"),
+            transactions.map_or_else(|| "?".to_owned(), |count| count.to_string()),
+            if times.is_empty() { String::new() } else { format!("   seen {}", times.join("  ")) },
+            self.out.alarm(notes)
+        ));
+        let seen: BTreeMap<&str, u64> = seen.into_iter().map(|(after, name)| (name, after)).collect();
+        self.out.document(&json!({
+            "event": "block", "height": height, "hash": hash, "miner": tag, "transactions": transactions,
+            "time": first, "seen_ms": seen, "rivals": rivals,
+        }));
+    }
+
+    fn print_reorg(&self, place: usize, reorg: &tine_chain::journal::Reorg) {
+        let (name, node, wallets) = &self.nodes[place];
+        let report = match ReorgReport::new(reorg, &**node.reader()) {
+            Ok(report) => report,
+            Err(error) => return tracing::error!(%error, "a reorganisation can't be explained"),
+        };
+        let text = report.to_string().replacen("REORG", &format!("REORG {name}"), 1);
+        self.out.line(self.out.alarm(text));
+        for line in losses(&report, wallets) {
+            self.out.line(self.out.alarm(format!("  {line}")));
+        }
+        self.out.document(&json!({ "event": "reorg", "node": name, "report": report }));
+    }
+}
+
+/// `bob's 5.00000000 reversed`, for each payment to a wallet here that is no longer money; change comes back to its
+/// owner and is no loss.
+fn losses(report: &ReorgReport, wallets: &WalletService) -> Vec<String> {
+    let conflicted = report.transactions.iter().filter(|tx| matches!(tx.fate, ReportFate::Conflicted { .. }));
+    conflicted
+        .flat_map(|tx| &tx.outputs)
+        .filter_map(|output| {
+            let owner = wallets.owner_of(&output.lock)?;
+            Some(format!("{owner}'s {} reversed", Amount(output.value)))
+        })
+        .collect()
+}
+
+/// The first digits of an id that are not the zeros which every id begins with.
+fn short(hash: &BlockHash) -> String {
+    format!("{:.14}…", hash.to_string())
+}

@@ -1,0 +1,245 @@
+//! `tine devnet`: nodes on loopback in one process, each with its own directory and real connections to the others,
+//! that mine, gossip and pay; and a line for every block.
+
+mod blocks;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tine_chain::params::Network;
+use tine_wallet::dev::{DEV_WALLETS, DevWallet};
+
+use crate::config::{DevnetSettings, Settings};
+use crate::dirs;
+use crate::driver::NodeHandle;
+use crate::exit::Error;
+use crate::full_node::{FullNode, Options};
+use crate::hashrate::HashRate;
+use crate::node_cmd::{runtime, start_page};
+use crate::out::Out;
+use crate::signals;
+
+/// The shares of power of the first four nodes, in percent.
+const SHARES: [u64; 4] = [40, 30, 20, 10];
+/// How long nodes may take to find each other before they mine all the same.
+const MEETING: Duration = Duration::from_secs(4);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The names of the development wallets.
+#[must_use]
+pub fn people() -> Vec<&'static str> {
+    DEV_WALLETS.iter().map(|wallet| wallet.name).collect()
+}
+
+/// The name of node number `place`: the four people, then `node5`, `node6` …
+fn name_of(place: u32) -> String {
+    DEV_WALLETS
+        .get(place as usize)
+        .map_or_else(|| format!("node{}", place + 1), |wallet| wallet.name.to_owned())
+}
+
+/// What share of all power, in percent, node number `place` of `nodes` has: 40, 30, 20, 10; with fewer nodes the same
+/// proportions, with more the others as much as the fourth.
+fn share_of(place: u32, nodes: u32) -> f64 {
+    let weight = |place: u32| SHARES.get(place as usize).copied().unwrap_or(SHARES[3]);
+    let total: u64 = (0..nodes).map(weight).sum();
+    100.0 * weight(place) as f64 / total as f64
+}
+
+fn rpc_port(base: u16, place: u32) -> u16 {
+    base + u16::try_from(10 * place).expect("at most 20 nodes")
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A port is taken; a part of a node does not start; storage fails.
+pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(), Error> {
+    check_ports(devnet)?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let mut nodes = Vec::new();
+        for place in 0..devnet.nodes {
+            nodes.push(FullNode::start(options(settings, devnet, place)).await?);
+        }
+        let contexts = nodes.iter().map(|node| Arc::clone(node.context())).collect();
+        let page = start_page(devnet.explorer_port, &devnet.start, contexts).await?;
+        meet(&nodes).await;
+        introduce(out, settings, devnet, &nodes);
+        let watched =
+            nodes.iter().map(|node| (node.name.clone(), node.node.clone(), Arc::clone(&node.wallets)));
+        let watcher = tokio::spawn(blocks::watch(out, watched.collect()));
+        if devnet.mine {
+            nodes.iter().filter_map(|node| node.miner.as_ref()).for_each(crate::miner::MinerHandle::resume);
+        }
+        let ended = wait_for_the_end(&nodes).await;
+        out.line("stopping");
+        page.stop().await;
+        watcher.abort();
+        stop_all(nodes).await?;
+        ended
+    })
+}
+
+/// All ports are looked at before anything is started, so that an error leaves nothing half begun.
+fn check_ports(devnet: &DevnetSettings) -> Result<(), Error> {
+    let ports = (0..devnet.nodes).flat_map(|place| {
+        let (name, port) = (name_of(place), rpc_port(devnet.base_port, place));
+        [(format!("{name}'s RPC"), port), (format!("{name}'s P2P"), port + 1)]
+    });
+    let explorer = ("the explorer".to_owned(), devnet.explorer_port);
+    // bound together: two uses of one port are an error, too
+    let mut bound = Vec::new();
+    for (what, port) in ports.chain([explorer.clone()]) {
+        let listener = TcpListener::bind((devnet.start.rpc_bind, port)).map_err(|error| {
+            let option = if what == explorer.0 { "--explorer-port" } else { "--base-port" };
+            Error::Failed(format!(
+                "port {port} for {what} can't be used ({error}); choose others with {option}"
+            ))
+        })?;
+        bound.push(listener);
+    }
+    Ok(())
+}
+
+fn options(settings: &Settings, devnet: &DevnetSettings, place: u32) -> Options {
+    let name = name_of(place);
+    let port = |place: u32| rpc_port(devnet.base_port, place) + 1;
+    let own = port(place);
+    let rate = devnet.hashrate.0 as f64 * share_of(place, devnet.nodes) / 100.0;
+    Options {
+        place,
+        // a fifth node has no wallet of its own: it mines for one of the four people
+        own_wallet: people()[place as usize % DEV_WALLETS.len()].to_owned(),
+        network: Network::Devnet,
+        dir: dirs::node_dir(&settings.root, Network::Devnet, &name),
+        seed: devnet.seed,
+        listen: vec![format!("/ip4/127.0.0.1/tcp/{own}"), format!("/ip4/127.0.0.1/udp/{own}/quic-v1")],
+        connect: (0..devnet.nodes)
+            .filter(|other| *other != place)
+            .map(|other| format!("/ip4/127.0.0.1/tcp/{}", port(other)))
+            .collect(),
+        connect_only: false,
+        mdns: false,
+        kademlia: true,
+        // not before the nodes have met: their first blocks would be forks of each other
+        mine: false,
+        needs_payee: devnet.mine,
+        hashrate: Some(HashRate((rate as u64).max(1))),
+        miner_threads: 1,
+        mine_to: None,
+        dev_wallets: people(),
+        rpc_port: rpc_port(devnet.base_port, place),
+        explorer_port: (place == 0).then_some(devnet.explorer_port),
+        cookie_file: None,
+        start: devnet.start.clone(),
+        name,
+    }
+}
+
+/// Waits until every node has met every other and all have the same tip, but not for ever.
+async fn meet(nodes: &[FullNode]) {
+    let start = Instant::now();
+    let have_met = || {
+        let views: Vec<_> = nodes.iter().map(|node| node.node.view()).collect();
+        views.iter().all(|view| view.peers.len() + 1 >= nodes.len() && view.tip.hash == views[0].tip.hash)
+    };
+    while !have_met() && start.elapsed() < MEETING {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A signal, `stop` over RPC at any node, or a node that has failed.
+async fn wait_for_the_end(nodes: &[FullNode]) -> Result<(), Error> {
+    let asked = nodes.iter().map(|node| {
+        let (mut asked, handle): (_, NodeHandle) = (node.stop_requested(), node.node.clone());
+        Box::pin(async move {
+            tokio::select! {
+                _ = asked.wait_for(|asked| *asked) => {}
+                () = handle.stopped() => {}
+            }
+        })
+    });
+    tokio::select! {
+        signalled = signals::asked_to_stop() => signalled,
+        _ = futures::future::select_all(asked) => Ok(()),
+    }
+}
+
+/// Every node is stopped, whatever becomes of the others; the first error is told.
+async fn stop_all(nodes: Vec<FullNode>) -> Result<(), Error> {
+    let results = futures::future::join_all(nodes.into_iter().map(FullNode::stop)).await;
+    results.into_iter().collect()
+}
+
+fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[FullNode]) {
+    for (place, node) in (0..).zip(nodes) {
+        let address = node.miner.as_ref().map(|miner| miner.status().address).unwrap_or_default();
+        let balance = node.wallets.balance(None).map(|balance| balance.confirmed).unwrap_or_default();
+        let share = share_of(place, devnet.nodes);
+        out.line(format!(
+            " {:<6} rpc {}  p2p {}  miner {share:>2.0} %  {address}  {balance}",
+            out.bold(format!("{:<6}", node.name)),
+            node.rpc.port(),
+            rpc_port(devnet.base_port, place) + 1,
+        ));
+    }
+    let total = devnet.hashrate;
+    out.line(format!(" explorer http://127.0.0.1:{}/   all miners together {total}", devnet.explorer_port));
+    out.line(format!(" {}", out.alarm("TEST KEYS, PUBLIC: anybody can spend these coins")));
+    for wallet in DEV_WALLETS {
+        let DevWallet { name, phrase } = wallet;
+        out.line(out.dim(format!("   {name:<6} {phrase}")));
+    }
+    let first = &nodes[0].name;
+    let others: Vec<&str> = nodes[1..].iter().map(|node| node.name.as_str()).collect();
+    let mut next =
+        vec!["tine mine 12".to_owned(), format!("tine send {} 5", others.first().copied().unwrap_or("bob"))];
+    if !others.is_empty() {
+        next.push(format!("tine net split \"{first} | {}\"", others.join(",")));
+    }
+    out.line(format!(" next:  {}", next.join("  |  ")));
+    out.line(out.dim("        a reward can be spent after 10 blocks: mine first"));
+    if dirs::default_root().is_ok_and(|root| root != settings.root) {
+        let root = settings.root.display();
+        out.line(out.dim(format!("        each with --dir {root}, or after export TINE_DIR={root}")));
+    }
+    let tip = nodes[0].node.view();
+    if tip.tip.height > 0 {
+        out.line(format!(" going on at block {}", tip.tip.height));
+    }
+    out.document(&json!({
+        "event": "started",
+        "nodes": nodes.iter().map(|node| &node.entry).collect::<Vec<_>>(),
+        "explorer": format!("http://127.0.0.1:{}/", devnet.explorer_port),
+        "height": tip.tip.height,
+        "tip": tip.tip.hash,
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up() {
+        let shares =
+            |nodes: u32| (0..nodes).map(|place| share_of(place, nodes).round() as u64).collect::<Vec<_>>();
+        assert_eq!(shares(4), [40, 30, 20, 10]);
+        assert_eq!(shares(1), [100]);
+        assert_eq!(shares(2), [57, 43]);
+        assert_eq!(shares(5).len(), 5);
+        assert!((0..20).map(|place| share_of(place, 20)).sum::<f64>().round() == 100.0);
+    }
+
+    #[test]
+    fn ports_are_ten_apart() {
+        assert_eq!(rpc_port(18_443, 0), 18_443);
+        assert_eq!(rpc_port(18_443, 3), 18_473);
+        assert_eq!(name_of(0), "alice");
+        assert_eq!(name_of(4), "node5");
+    }
+}

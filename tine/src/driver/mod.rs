@@ -1,0 +1,431 @@
+//! The thread that owns a node.
+//!
+//! One OS thread owns [`Node`]; the rest of the program talks to it over bounded channels and reads what it publishes:
+//! an `Arc<View>` after each step, and every [`Notice`] as it happens. This is also the one place where a clock is
+//! read for a node.
+
+mod picture;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tine_chain::params::Params;
+use tine_chain::reject::Reject;
+use tine_chain::store::{BlockReader, StoreError};
+use tine_chain::time::Time;
+use tine_node::Node;
+use tine_node::event::{Accepted, Action, Event, Notice, Submission, SubmitId};
+use tine_p2p::Network;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::view::View;
+use picture::Picture;
+
+/// Calls and submissions that may wait for the node.
+const COMMAND_QUEUE: usize = 256;
+/// Notices that a slow subscriber may be behind before it is told that it lost some.
+const NOTICE_QUEUE: usize = 16_384;
+/// Steps after which a picture is published even though more work waits.
+const STEPS_PER_VIEW: usize = 64;
+
+/// Now, from the system's clock.
+#[must_use]
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The node's thread has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has stopped")]
+pub struct Stopped;
+
+/// A notice, and when the node gave it.
+#[derive(Debug, Clone)]
+pub struct Stamped {
+    /// The time of the step.
+    pub time: Time,
+    /// What happened.
+    pub notice: Notice,
+}
+
+/// Runs on the node's thread. What it returns is carried out there as if the node had wanted it.
+type Call = Box<dyn FnOnce(&mut Node, Time) -> Result<Vec<Action>, StoreError> + Send>;
+type SubmitAnswer = oneshot::Sender<Result<Accepted, Reject>>;
+
+enum Command {
+    Call(Call),
+    Submit(Submission, SubmitAnswer),
+    Stop,
+}
+
+/// Talks to a node from any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    commands: mpsc::Sender<Command>,
+    views: watch::Receiver<Arc<View>>,
+    notices: broadcast::Sender<Arc<Stamped>>,
+    reader: Arc<dyn BlockReader>,
+    params: Arc<Params>,
+}
+
+impl std::fmt::Debug for NodeHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeHandle").field("network", &self.params.network).finish_non_exhaustive()
+    }
+}
+
+impl NodeHandle {
+    /// The picture published last. Never waits for the node.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.views.borrow())
+    }
+
+    /// Pictures as they come: waits for the next with `changed()`.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.views.clone()
+    }
+
+    /// Every notice from now on, with its time. A subscriber that is too slow is told how many it lost.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Stamped>> {
+        self.notices.subscribe()
+    }
+
+    /// Reads bodies on the caller's own thread.
+    #[must_use]
+    pub fn reader(&self) -> &Arc<dyn BlockReader> {
+        &self.reader
+    }
+
+    /// The constants of the node's network.
+    #[must_use]
+    pub fn params(&self) -> &Arc<Params> {
+        &self.params
+    }
+
+    /// Submits a transaction or a block that was mined here, and waits for the verdict.
+    ///
+    /// # Errors
+    /// [`Stopped`]; within, why it was refused.
+    pub async fn submit(&self, submission: Submission) -> Result<Result<Accepted, Reject>, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Submit(submission, answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// As [`NodeHandle::submit`], for threads that are not async.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submit_blocking(&self, submission: Submission) -> Result<Result<Accepted, Reject>, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.blocking_send(Command::Submit(submission, answer)).map_err(|_| Stopped)?;
+        answered.blocking_recv().map_err(|_| Stopped)
+    }
+
+    /// Runs `query` on the node's thread and waits for what it gives. Keep it short: nothing else happens meanwhile.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn with<R: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Node, Time) -> R + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (call, answered) = queried(query);
+        self.commands.send(Command::Call(call)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// As [`NodeHandle::with`], for threads that are not async.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_blocking<R: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Node, Time) -> R + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (call, answered) = queried(query);
+        self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
+        answered.blocking_recv().map_err(|_| Stopped)
+    }
+
+    /// Asks the node's thread, and lets the caller go on until the answer comes. For threads that are not async.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn query<R: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Node, Time) -> R + Send + 'static,
+    ) -> Result<oneshot::Receiver<R>, Stopped> {
+        let (call, answered) = queried(query);
+        self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
+        Ok(answered)
+    }
+
+    /// Runs `control` on the node's thread, carries out the actions it gives, and waits for its result. A storage
+    /// error is fatal to the node, as everywhere.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn control_blocking<R: Send + 'static>(
+        &self,
+        control: impl FnOnce(&mut Node, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let call: Call = Box::new(move |node, now| {
+            let (actions, result) = control(node, now)?;
+            // the caller may have stopped waiting
+            let _ = answer.send(result);
+            Ok(actions)
+        });
+        self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
+        answered.blocking_recv().map_err(|_| Stopped)
+    }
+
+    /// Asks the node to write out everything and end. [`Driver::join`] waits for it.
+    pub async fn stop(&self) {
+        // an error means that it has ended already
+        let _ = self.commands.send(Command::Stop).await;
+    }
+
+    /// Whether the node's thread has ended.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.commands.is_closed()
+    }
+
+    /// Waits until the node's thread has ended.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
+    }
+}
+
+fn queried<R: Send + 'static>(
+    query: impl FnOnce(&mut Node, Time) -> R + Send + 'static,
+) -> (Call, oneshot::Receiver<R>) {
+    let (answer, answered) = oneshot::channel();
+    let call: Call = Box::new(move |node, now| {
+        // the caller may have stopped waiting
+        let _ = answer.send(query(node, now));
+        Ok(Vec::new())
+    });
+    (call, answered)
+}
+
+/// The thread itself.
+#[derive(Debug)]
+pub struct Driver {
+    thread: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Driver {
+    /// Starts the thread called `name`. `network` carries what the node says, and `incoming` what it hears; without
+    /// them the node is alone.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        name: &str,
+        node: Node,
+        network: Option<(Network, mpsc::Receiver<Event>)>,
+    ) -> std::io::Result<(NodeHandle, Self)> {
+        let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
+        let picture = Picture::new(&node, now());
+        let (views_in, views) = watch::channel(picture.view());
+        let (notices, _) = broadcast::channel(NOTICE_QUEUE);
+        let handle = NodeHandle {
+            commands,
+            views,
+            notices: notices.clone(),
+            reader: node.chain().reader(),
+            params: Arc::new(node.chain().params().clone()),
+        };
+        let (network, incoming) = network.unzip();
+        let world = World {
+            node,
+            network,
+            commands: command_queue,
+            incoming,
+            turn: 0,
+            picture,
+            views: views_in,
+            notices,
+            submitted: HashMap::new(),
+            next_submission: 0,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let thread =
+            std::thread::Builder::new().name(format!("node {name}")).spawn(move || world.run(&runtime))?;
+        Ok((handle, Self { thread }))
+    }
+
+    /// Waits for the thread to end.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub fn join(self) -> Result<(), StoreError> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// What makes the node do its next step.
+enum Cause {
+    Command(Command),
+    Event(Event),
+    Deadline,
+    /// Nobody can talk to the node any more.
+    Abandoned,
+    /// The network has stopped; the node goes on alone.
+    NetworkGone,
+}
+
+struct World {
+    node: Node,
+    network: Option<Network>,
+    commands: mpsc::Receiver<Command>,
+    incoming: Option<mpsc::Receiver<Event>>,
+    /// Which of the three causes was served last.
+    turn: u8,
+    picture: Picture,
+    views: watch::Sender<Arc<View>>,
+    notices: broadcast::Sender<Arc<Stamped>>,
+    submitted: HashMap<SubmitId, SubmitAnswer>,
+    next_submission: u64,
+}
+
+impl World {
+    fn run(mut self, runtime: &tokio::runtime::Runtime) -> Result<(), StoreError> {
+        let mut steps_unpublished = 0;
+        loop {
+            let cause = match self.ready() {
+                Some(cause) => cause,
+                None => {
+                    self.publish();
+                    steps_unpublished = 0;
+                    let wait = self.node.deadline().map(|deadline| deadline.since(now()));
+                    let wait = wait.into_iter().chain(self.picture.mempool_due()).min();
+                    runtime.block_on(next(&mut self.commands, self.incoming.as_mut(), wait))
+                }
+            };
+            match cause {
+                Cause::Command(Command::Stop) | Cause::Abandoned => break,
+                Cause::Command(Command::Call(call)) => self.step(call)?,
+                Cause::Command(Command::Submit(submission, answer)) => self.submit(submission, answer)?,
+                Cause::Event(event) => self.step(|node, now| node.handle(event, now))?,
+                Cause::Deadline => self.step(|node, now| node.handle(Event::Tick, now))?,
+                Cause::NetworkGone => self.incoming = None,
+            }
+            steps_unpublished += 1;
+            if steps_unpublished >= STEPS_PER_VIEW {
+                self.publish();
+                steps_unpublished = 0;
+            }
+        }
+        self.node.flush()?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Work that need not be waited for. What people ask, what has become due and what peers say take turns, so that
+    /// neither a flood of messages nor a long reorganisation starves the others.
+    fn ready(&mut self) -> Option<Cause> {
+        (0..3).find_map(|_| {
+            self.turn = (self.turn + 1) % 3;
+            match self.turn {
+                0 => self.commands.try_recv().ok().map(Cause::Command),
+                1 => self.node.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline),
+                _ => self.incoming.as_mut()?.try_recv().ok().map(Cause::Event),
+            }
+        })
+    }
+
+    fn submit(&mut self, submission: Submission, answer: SubmitAnswer) -> Result<(), StoreError> {
+        let id = SubmitId(self.next_submission);
+        self.next_submission += 1;
+        self.submitted.insert(id, answer);
+        self.step(|node, now| node.handle(Event::Submit(id, submission), now))
+    }
+
+    fn step(
+        &mut self,
+        work: impl FnOnce(&mut Node, Time) -> Result<Vec<Action>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let now = now();
+        for action in work(&mut self.node, now)? {
+            self.carry_out(action, now);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, action: Action, now: Time) {
+        match action {
+            Action::Answer(id, result) => {
+                if let Some(answer) = self.submitted.remove(&id) {
+                    // what the answer speaks of must be in the picture that the submitter reads next
+                    self.publish();
+                    // the submitter may have stopped waiting
+                    let _ = answer.send(result);
+                }
+            }
+            Action::Notify(notice) => {
+                self.picture.note(&self.node, &notice);
+                // an error means that nobody watches
+                let _ = self.notices.send(Arc::new(Stamped { time: now, notice }));
+            }
+            Action::Punish(peer, offence) => {
+                tracing::info!(peer = peer.0, %offence, "peer punished");
+                self.tell_network(Action::Punish(peer, offence));
+            }
+            action @ (Action::Request(..)
+            | Action::Respond(..)
+            | Action::Publish(_)
+            | Action::Judge(..)
+            | Action::Disconnect(..)) => self.tell_network(action),
+        }
+    }
+
+    fn tell_network(&mut self, action: Action) {
+        if let Some(network) = &self.network
+            && network.send(action).is_err()
+        {
+            tracing::debug!("the network has stopped");
+            self.network = None;
+        }
+    }
+
+    fn publish(&mut self) {
+        if let Some(view) = self.picture.take(&self.node, now()) {
+            self.views.send_replace(view);
+        }
+    }
+}
+
+/// Waits for the next cause.
+async fn next(
+    commands: &mut mpsc::Receiver<Command>,
+    incoming: Option<&mut mpsc::Receiver<Event>>,
+    wait: Option<Duration>,
+) -> Cause {
+    let heard = async {
+        match incoming {
+            Some(incoming) => incoming.recv().await.map_or(Cause::NetworkGone, Cause::Event),
+            None => std::future::pending().await,
+        }
+    };
+    let due = async {
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        command = commands.recv() => command.map_or(Cause::Abandoned, Cause::Command),
+        cause = heard => cause,
+        () = due => Cause::Deadline,
+    }
+}

@@ -1,0 +1,260 @@
+//! Keeps the next [`View`] up to date, touching only what changed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tine_chain::chain::Chain;
+use tine_chain::hash::BlockHash;
+use tine_chain::time::Time;
+use tine_chain::tree::BlockEntry;
+use tine_node::Node;
+use tine_node::event::Notice;
+use tine_node::peers::PeerState;
+
+use crate::view::{
+    ActiveChain, BlockInfo, BlockStatus, HeaderIndex, MempoolEntry, MempoolView, PeerView, RECENT_REORGS,
+    Tip, TipStatus, View,
+};
+
+/// A copy of the mempool that takes less than this is made at every change.
+const CHEAP_COPY: Duration = Duration::from_millis(2);
+
+/// The view published last, and what has become stale in it.
+pub(super) struct Picture {
+    view: Arc<View>,
+    headers: HeaderIndex,
+    active: ActiveChain,
+    chain_changed: bool,
+    mempool_changed: bool,
+    /// When the mempool was copied last, and how long that took.
+    copied: Instant,
+    cost: Duration,
+}
+
+impl Picture {
+    /// Everything, from the start.
+    pub(super) fn new(node: &Node, now: Time) -> Self {
+        let chain = node.chain();
+        let mut headers = HeaderIndex::default();
+        for entry in chain.tree().iter() {
+            headers.insert(Arc::new(block_info(entry)));
+        }
+        let mut active = ActiveChain::default();
+        follow(&mut active, chain);
+        let info =
+            |hash: &BlockHash| Arc::clone(headers.get(hash).expect("every block of the tree was inserted"));
+        let view = Arc::new(View {
+            number: 0,
+            time: now,
+            network: chain.params().network,
+            tip: info(&chain.tip().hash),
+            best_header: info(&chain.best_header().hash),
+            tips: tips(chain, &headers, &active),
+            headers: headers.clone(),
+            active: active.clone(),
+            mempool: Arc::new(mempool(node)),
+            peers: peers(node),
+            syncing: node.is_syncing(),
+            reorgs: reorgs(chain),
+        });
+        Self {
+            view,
+            headers,
+            active,
+            chain_changed: false,
+            mempool_changed: false,
+            copied: Instant::now(),
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// The view published last.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view)
+    }
+
+    /// Marks what `notice` makes stale.
+    pub(super) fn note(&mut self, node: &Node, notice: &Notice) {
+        let mut refresh = |hash: &BlockHash| {
+            if let Some(entry) = node.chain().tree().get(hash) {
+                self.headers.insert(Arc::new(block_info(entry)));
+            }
+            self.chain_changed = true;
+        };
+        match notice {
+            Notice::Chain(change) => {
+                change.headers.iter().for_each(|record| refresh(&record.hash));
+                change.stored.iter().for_each(|(hash, _)| refresh(hash));
+                change.connected.iter().for_each(|block| refresh(&block.hash));
+                change.disconnected.iter().for_each(|block| refresh(&block.hash));
+            }
+            Notice::HeaderSeen(_, hash, ..) | Notice::BlockInvalid(hash, _) => refresh(hash),
+            Notice::TransactionAdded(_) | Notice::TransactionRemoved(..) => self.mempool_changed = true,
+            Notice::DoubleSpendAttempt { .. } | Notice::Syncing { .. } | Notice::Wanted(_) => {}
+        }
+    }
+
+    /// The next view, if it differs from the last.
+    pub(super) fn take(&mut self, node: &Node, now: Time) -> Option<Arc<View>> {
+        let chain = node.chain();
+        let peers = peers(node);
+        let syncing = node.is_syncing();
+        let copy_mempool = self.mempool_due() == Some(Duration::ZERO);
+        let same = !self.chain_changed
+            && !copy_mempool
+            && syncing == self.view.syncing
+            && same_peers(&peers, &self.view.peers);
+        if same {
+            return None;
+        }
+        let mut view =
+            View { number: self.view.number + 1, time: now, peers, syncing, ..(*self.view).clone() };
+        if self.chain_changed {
+            self.chain_changed = false;
+            follow(&mut self.active, chain);
+            self.look_up(chain, &mut view);
+        }
+        if copy_mempool {
+            let start = Instant::now();
+            view.mempool = Arc::new(mempool(node));
+            self.mempool_changed = false;
+            (self.copied, self.cost) = (Instant::now(), start.elapsed());
+        }
+        self.view = Arc::new(view);
+        Some(self.view())
+    }
+
+    /// How long until the changed mempool may be copied; `None`: it has not changed. A small one is copied at once, a
+    /// large one so seldom that the node's thread spends no more than a tenth of its time on it.
+    pub(super) fn mempool_due(&self) -> Option<Duration> {
+        if !self.mempool_changed {
+            return None;
+        }
+        if self.cost < CHEAP_COPY {
+            return Some(Duration::ZERO);
+        }
+        Some((self.cost * 10).saturating_sub(self.copied.elapsed()))
+    }
+
+    fn look_up(&mut self, chain: &Chain, view: &mut View) {
+        for entry in [chain.tip(), chain.best_header()] {
+            self.headers.insert(Arc::new(block_info(entry)));
+        }
+        view.headers = self.headers.clone();
+        view.active = self.active.clone();
+        view.tip = self.info(&chain.tip().hash);
+        view.best_header = self.info(&chain.best_header().hash);
+        view.tips = tips(chain, &self.headers, &self.active);
+        view.reorgs = reorgs(chain);
+    }
+
+    fn info(&self, hash: &BlockHash) -> Arc<BlockInfo> {
+        Arc::clone(self.headers.get(hash).expect("inserted just now"))
+    }
+}
+
+fn block_info(entry: &BlockEntry) -> BlockInfo {
+    BlockInfo {
+        header: entry.header,
+        hash: entry.hash,
+        height: entry.height,
+        work: entry.work,
+        median_time_past: entry.median_time_past,
+        sequence: entry.sequence,
+        seen: entry.seen,
+        status: match entry.invalid {
+            Some(why) => BlockStatus::Invalid(why),
+            None if entry.connected_once => BlockStatus::Valid,
+            None if entry.body => BlockStatus::Stored,
+            None => BlockStatus::HeaderOnly,
+        },
+    }
+}
+
+/// Makes `active` the chain that ends with the tip: goes down from the tip to the first block that is in it already.
+fn follow(active: &mut ActiveChain, chain: &Chain) {
+    let mut missing = Vec::new();
+    let mut entry = Some(chain.tip());
+    while let Some(block) = entry
+        && active.get(block.height) != Some(block.hash)
+    {
+        missing.push(block.hash);
+        entry = chain.tree().parent(block);
+    }
+    active.truncate(entry.map_or(0, |block| block.height as usize + 1));
+    missing.into_iter().rev().for_each(|hash| active.push(hash));
+}
+
+fn tips(chain: &Chain, headers: &HeaderIndex, active: &ActiveChain) -> Arc<[Tip]> {
+    let tree = chain.tree();
+    let mut leaves: Vec<&BlockEntry> = tree.tips().collect();
+    // the active tip is listed even while a header without a body is on top of it
+    if !leaves.iter().any(|entry| entry.hash == chain.tip().hash) {
+        leaves.push(chain.tip());
+    }
+    leaves.sort_by(|a, b| b.height.cmp(&a.height).then(a.sequence.cmp(&b.sequence)));
+    let tip = |entry: &BlockEntry| {
+        let fork = tree.fork_point(&entry.hash, &chain.tip().hash).map_or(0, |fork| fork.height);
+        Some(Tip {
+            block: Arc::clone(headers.get(&entry.hash)?),
+            branch_length: entry.height - fork,
+            status: tip_status(entry, active),
+        })
+    };
+    leaves.into_iter().filter_map(tip).collect()
+}
+
+fn tip_status(entry: &BlockEntry, active: &ActiveChain) -> TipStatus {
+    if active.get(entry.height) == Some(entry.hash) {
+        TipStatus::Active
+    } else if entry.invalid.is_some() {
+        TipStatus::Invalid
+    } else if entry.connected_once {
+        TipStatus::ValidFork
+    } else if entry.connectable {
+        TipStatus::ValidHeaders
+    } else {
+        TipStatus::HeadersOnly
+    }
+}
+
+fn reorgs(chain: &Chain) -> Arc<[Arc<tine_chain::journal::Reorg>]> {
+    let journal = chain.journal();
+    journal[journal.len().saturating_sub(RECENT_REORGS)..].into()
+}
+
+fn mempool(node: &Node) -> MempoolView {
+    let mempool = node.mempool();
+    let entries = mempool
+        .entries()
+        .map(|entry| MempoolEntry {
+            tx: Arc::clone(&entry.tx),
+            fee: entry.fee,
+            time: entry.time,
+            height: entry.height,
+            ancestors: entry.ancestors.count as usize,
+            descendants: entry.descendants.count as usize,
+        })
+        .collect();
+    let bytes = usize::try_from(mempool.bytes()).expect("a mempool fits into memory");
+    MempoolView::new(entries, bytes, mempool.min_fee_rate().units_per_kilobyte())
+}
+
+fn peers(node: &Node) -> Arc<[PeerView]> {
+    node.peers().map(peer).collect()
+}
+
+fn same_peers(a: &[PeerView], b: &[PeerView]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
+}
+
+fn peer(state: &PeerState) -> PeerView {
+    PeerView {
+        id: state.id,
+        info: state.info.clone(),
+        connected: state.since,
+        best_hash: state.best.map(|best| best.hash),
+        best_height: state.best.map_or(0, |best| best.height),
+        score: state.score,
+    }
+}

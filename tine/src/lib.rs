@@ -1,0 +1,50 @@
+//! The program: command line, configuration, the thread that owns a node, the miner, wallets, the devnet, JSON-RPC.
+//!
+//! A library, so that tests can reach its pieces; `main.rs` only calls [`run`].
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod devnet;
+pub mod dirs;
+pub mod driver;
+pub mod exit;
+pub mod full_node;
+pub mod hashrate;
+pub mod logging;
+pub mod methods;
+pub mod miner;
+pub mod node_cmd;
+pub mod out;
+pub mod passphrase;
+pub mod roster;
+pub mod rpc;
+pub mod secret;
+pub mod signals;
+pub mod view;
+pub mod wallets;
+pub mod web;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Runs the program with these arguments, the first being its own name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            out::usage(&error);
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = cli.common.json;
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::error(json, &error);
+            ExitCode::from(&error)
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Core's `Rawtransactions` methods: look up, decode, test and submit transactions.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tine_chain::amount::{Amount, COIN};
+use tine_chain::block::Block;
+use tine_chain::codec::{Decode, Encode};
+use tine_chain::hash::{BlockHash, Txid, Wtxid};
+use tine_chain::reject::Reject;
+use tine_chain::store::StoreError;
+use tine_chain::transaction::{OutPoint, Transaction};
+use tine_node::event::{Accepted, Submission};
+
+use super::amount::Coins;
+use super::context::Context;
+use super::error::{Code, RpcError};
+use super::registry::{Call, Category, Handler, Kind, Method, Outcome, Param, answer, optional, required};
+use super::shapes::{Place, TransactionJson};
+use crate::view::{BlockInfo, View};
+
+/// How many of the last blocks are read for a transaction that has no unspent output left.
+const SCAN_BLOCKS: u32 = 500;
+/// How many outputs of a transaction are tried in the coin set.
+const SCAN_OUTPUTS: u32 = 64;
+/// The most transactions in one `testmempoolaccept` (Core: `MAX_PACKAGE_COUNT`).
+const MAX_PACKAGE_COUNT: usize = 25;
+/// What is refused as a slip of the pen unless the caller says otherwise: 0.10 coins for 1,000 bytes (Core:
+/// `DEFAULT_MAX_RAW_TX_FEE_RATE`).
+const DEFAULT_MAX_FEE_RATE: Amount = Amount(COIN / 10);
+
+const MAX_FEE_RATE: Param = optional(
+    "maxfeerate",
+    Kind::Amount,
+    "Coins for 1,000 bytes over which it is refused; 0: no limit. Default 0.10.",
+);
+
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: "decoderawtransaction",
+        category: Category::Rawtransactions,
+        params: &[
+            required("hexstring", Kind::Hex, "The transaction."),
+            optional("iswitness", Kind::Flag, "Accepted and of no effect: there is one encoding."),
+        ],
+        help: "A transaction in words.",
+        handler: Handler::Now(decode_raw_transaction),
+    },
+    Method {
+        name: "getrawtransaction",
+        category: Category::Rawtransactions,
+        params: &[
+            required("txid", Kind::Hex, "The transaction's id."),
+            optional(
+                "verbosity|verbose",
+                Kind::Verbosity,
+                "0 hexadecimal (default), 1 object, 2 with fee and prevouts.",
+            ),
+            optional("blockhash", Kind::Hex, "The block to look in, of any branch."),
+        ],
+        help: "A transaction: of the mempool, of the block named, or of the active chain as long as one of its first \
+               outputs is unspent or it is in one of the last 500 blocks.",
+        handler: Handler::Now(get_raw_transaction),
+    },
+    Method {
+        name: "sendrawtransaction",
+        category: Category::Rawtransactions,
+        params: &[
+            required("hexstring", Kind::Hex, "The transaction."),
+            MAX_FEE_RATE,
+            optional("maxburnamount", Kind::Amount, "Accepted and of no effect: every output can be spent."),
+        ],
+        help: "Submits a transaction to the mempool and the network; gives its id.",
+        handler: Handler::Now(send_raw_transaction),
+    },
+    Method {
+        name: "testmempoolaccept",
+        category: Category::Rawtransactions,
+        params: &[required("rawtxs", Kind::Array, "Transactions in hexadecimal digits."), MAX_FEE_RATE],
+        help: "Whether the mempool would take each of these transactions as it is now.",
+        handler: Handler::Now(test_mempool_accept),
+    },
+];
+
+fn decode_hex(text: &str) -> Result<Transaction, RpcError> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        RpcError::new(Code::Deserialization, format!("TX decode failed: {error}"))
+    };
+    let bytes = hex::decode(text).map_err(|error| refuse(&error))?;
+    Transaction::from_bytes(&bytes).map_err(|error| refuse(&error))
+}
+
+fn decode_raw_transaction(call: &Call) -> Outcome {
+    let tx = decode_hex(&call.params.text(0)?)?;
+    answer(&TransactionJson::new(&call.context, &tx))
+}
+
+/// A block of the tree and its body.
+pub(crate) type ReadBlock = (Arc<BlockInfo>, Arc<Block>);
+
+/// A transaction, and the block it was found in.
+struct Found {
+    tx: Arc<Transaction>,
+    block: Option<ReadBlock>,
+}
+
+impl Found {
+    fn in_block(info: &Arc<BlockInfo>, block: Arc<Block>, txid: &Txid) -> Option<Self> {
+        let tx = Arc::clone(block.transactions.iter().find(|tx| tx.txid() == *txid)?);
+        Some(Self { tx, block: Some((Arc::clone(info), block)) })
+    }
+}
+
+fn get_raw_transaction(call: &Call) -> Outcome {
+    let context = &call.context;
+    let txid: Txid = call.params.hash(0)?;
+    let verbosity = call.params.verbosity(1, 0)?;
+    let view = context.view();
+    let named = match call.params.raw(2) {
+        Some(_) => Some(call.params.hash::<BlockHash>(2)?),
+        None => None,
+    };
+    let found = match named {
+        Some(hash) => find_in_named_block(context, &view, &txid, &hash)?,
+        None => find_anywhere(context, &view, &txid)?,
+    };
+    if verbosity <= 0 {
+        return answer(&hex::encode(found.tx.to_bytes()));
+    }
+    answer(&describe(context, &view, &found, named.is_some(), verbosity >= 2)?)
+}
+
+fn describe(
+    context: &Context,
+    view: &View,
+    found: &Found,
+    block_was_named: bool,
+    prevouts: bool,
+) -> Result<TransactionJson, RpcError> {
+    let mut json = TransactionJson::new(context, &found.tx).with_hex(&found.tx);
+    let Some((info, block)) = &found.block else { return Ok(json) };
+    if prevouts
+        && !found.tx.is_coinbase()
+        && let Some(undo) = context.read_undo(&info.hash)?
+    {
+        let before = block.transactions.iter().skip(1).take_while(|tx| tx.txid() != found.tx.txid());
+        let skip: usize = before.map(|tx| tx.inputs.len()).sum();
+        if let Some(spent) = undo.spent.get(skip..skip + found.tx.inputs.len()) {
+            json.add_spent(context, &found.tx, spent, true);
+        }
+    }
+    let confirmations = view.confirmations(&info.hash).unwrap_or(-1).max(0);
+    json = json.with_place(Place {
+        in_active_chain: block_was_named.then(|| view.is_active(&info.hash)),
+        blockhash: info.hash,
+        confirmations,
+        time: info.header.time,
+        blocktime: info.header.time,
+    });
+    Ok(json)
+}
+
+fn find_in_named_block(
+    context: &Context,
+    view: &View,
+    txid: &Txid,
+    hash: &BlockHash,
+) -> Result<Found, RpcError> {
+    let info = view.block(hash).ok_or_else(|| RpcError::not_found("Block hash not found"))?;
+    let block = context.read_block(info)?;
+    Found::in_block(info, block, txid).ok_or_else(|| {
+        let message =
+            "No such transaction found in the provided block. Use gettransaction for wallet transactions.";
+        RpcError::not_found(message)
+    })
+}
+
+fn find_anywhere(context: &Context, view: &View, txid: &Txid) -> Result<Found, RpcError> {
+    if let Some(entry) = view.mempool.get(txid) {
+        return Ok(Found { tx: Arc::clone(&entry.tx), block: None });
+    }
+    match find_in_active_chain(context, view, txid)? {
+        Some((info, block)) => {
+            Ok(Found::in_block(&info, block, txid).expect("the block was chosen because it has it"))
+        }
+        None => Err(RpcError::not_found(format!(
+            "No such mempool transaction, and there is no transaction index: on the active chain it is found while \
+             one of its first {SCAN_OUTPUTS} outputs is unspent or for {SCAN_BLOCKS} blocks; else give the blockhash"
+        ))),
+    }
+}
+
+/// The active block that has a transaction: by an output of it that is unspent, or among the last blocks.
+pub(crate) fn find_in_active_chain(
+    context: &Context,
+    view: &View,
+    txid: &Txid,
+) -> Result<Option<ReadBlock>, RpcError> {
+    let wanted = *txid;
+    let height = context.node.with_blocking(move |node, _| -> Result<Option<u32>, StoreError> {
+        for vout in 0..SCAN_OUTPUTS {
+            if let Some(coin) = node.chain().coin(&OutPoint { txid: wanted, vout })? {
+                return Ok(Some(coin.height));
+            }
+        }
+        Ok(None)
+    })??;
+    let lowest = view.tip.height.saturating_sub(SCAN_BLOCKS);
+    // a coin's height is of the node's tip, which may be newer than the picture: a miss goes on to the scan
+    for height in height.into_iter().chain((lowest..=view.tip.height).rev()) {
+        let Some(info) = view.active.get(height).and_then(|hash| view.block(&hash)) else { continue };
+        let block = context.read_block(info)?;
+        if block.transactions.iter().any(|tx| tx.txid() == *txid) {
+            return Ok(Some((Arc::clone(info), block)));
+        }
+    }
+    Ok(None)
+}
+
+/// Over which fee a transaction of `size` bytes is refused; `None`: no limit.
+fn max_fee(call: &Call, size: usize) -> Result<Option<Amount>, RpcError> {
+    let rate = call.params.amount(1)?.unwrap_or(DEFAULT_MAX_FEE_RATE);
+    if rate.0 > COIN {
+        return Err(RpcError::invalid(
+            "Fee rates larger than or equal to 1 coin for 1,000 bytes are not accepted",
+        ));
+    }
+    // at most 10^8 × 400,000 bytes
+    Ok((rate > Amount::ZERO).then(|| Amount((rate.0 * size as u64).div_ceil(1_000))))
+}
+
+fn send_raw_transaction(call: &Call) -> Outcome {
+    let tx = Arc::new(decode_hex(&call.params.text(0)?)?);
+    let limit = max_fee(call, tx.size())?;
+    submit(&call.context, tx, limit).and_then(|txid| answer(&txid))
+}
+
+/// Gives a transaction to the node, with Core's error numbers.
+pub(crate) fn submit(
+    context: &Context,
+    tx: Arc<Transaction>,
+    max_fee: Option<Amount>,
+) -> Result<Txid, RpcError> {
+    let txid = tx.txid();
+    if let Some(limit) = max_fee {
+        let candidate = Arc::clone(&tx);
+        let tested = context.node.with_blocking(move |node, _| node.test_accept(&candidate))??;
+        if tested.is_ok_and(|fee| fee > limit) {
+            let message = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
+            return Err(RpcError::new(Code::Verify, message));
+        }
+    }
+    match context.node.submit_blocking(Submission::Transaction(tx))? {
+        // "already in the mempool" is no failure for who wants it there
+        Ok(Accepted::Transaction(_)) | Err(Reject::AlreadyInMempool) => Ok(txid),
+        Ok(
+            Accepted::Connected(_)
+            | Accepted::SideBranch(_)
+            | Accepted::Duplicate(_)
+            | Accepted::Inconclusive(_),
+        ) => Err(RpcError::new(Code::Internal, "the node took the transaction for a block")),
+        Err(Reject::AlreadyKnown) => {
+            Err(RpcError::new(Code::AlreadyInUtxoSet, "Transaction outputs already in utxo set"))
+        }
+        Err(Reject::MissingInputs) => Err(RpcError::new(Code::Verify, "bad-txns-inputs-missingorspent")),
+        Err(reject) => Err(reject.into()),
+    }
+}
+
+#[derive(Serialize)]
+struct TestFees {
+    base: Coins,
+    #[serde(rename = "effective-feerate")]
+    effective_feerate: Coins,
+    #[serde(rename = "effective-includes")]
+    effective_includes: [Wtxid; 1],
+}
+
+#[derive(Serialize)]
+struct TestResult {
+    txid: Txid,
+    wtxid: Wtxid,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vsize: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fees: Option<TestFees>,
+    #[serde(rename = "reject-reason", skip_serializing_if = "Option::is_none")]
+    reject_reason: Option<&'static str>,
+}
+
+fn test_mempool_accept(call: &Call) -> Outcome {
+    let raw: Vec<String> = call.params.required(0)?;
+    if raw.is_empty() || raw.len() > MAX_PACKAGE_COUNT {
+        let message = format!("Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions.");
+        return Err(RpcError::invalid(message));
+    }
+    let txs: Vec<Arc<Transaction>> =
+        raw.iter().map(|text| decode_hex(text).map(Arc::new)).collect::<Result<_, _>>()?;
+    let candidates = txs.clone();
+    let tested = call.context.node.with_blocking(move |node, _| {
+        candidates.iter().map(|tx| node.test_accept(tx)).collect::<Result<Vec<_>, StoreError>>()
+    })??;
+    let results: Vec<TestResult> = (txs.iter().zip(tested))
+        .map(|(tx, tested)| test_result(call, tx, tested))
+        .collect::<Result<_, _>>()?;
+    answer(&results)
+}
+
+fn test_result(
+    call: &Call,
+    tx: &Transaction,
+    tested: Result<Amount, Reject>,
+) -> Result<TestResult, RpcError> {
+    let limit = max_fee(call, tx.size())?;
+    let refused = |reason| TestResult {
+        txid: tx.txid(),
+        wtxid: tx.wtxid(),
+        allowed: false,
+        vsize: None,
+        fees: None,
+        reject_reason: Some(reason),
+    };
+    Ok(match tested {
+        Err(reject) => refused(reject.reason()),
+        Ok(fee) if limit.is_some_and(|limit| fee > limit) => refused("max-fee-exceeded"),
+        Ok(fee) => TestResult {
+            txid: tx.txid(),
+            wtxid: tx.wtxid(),
+            allowed: true,
+            vsize: Some(tx.size()),
+            fees: Some(TestFees {
+                base: fee.into(),
+                effective_feerate: Coins(Amount(fee.0.saturating_mul(1_000) / tx.size() as u64)),
+                effective_includes: [tx.wtxid()],
+            }),
+            reject_reason: None,
+        },
+    })
+}

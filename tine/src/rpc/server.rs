@@ -1,0 +1,257 @@
+//! The server: HTTP requests in, JSON-RPC answers out, as Bitcoin Core does it; REST beside it.
+//!
+//! A call passes, in this order: the connection limit, the header time-out, the `Host` and `Origin` check
+//! ([`super::transport`]), the password, the body limit, the work queue. Only then is a byte of it parsed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body as HttpBody, to_bytes};
+use axum::extract::{Path, Request as HttpRequest, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use tine_chain::block::MAX_BLOCK_SIZE;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::auth::{Cookie, Credentials, FAILURE_DELAY};
+use super::context::Context;
+use super::envelope::{self, Answer, Body, Request};
+use super::error::{Code, RpcError};
+use super::registry::{self, Handler, Outcome};
+use super::rest;
+use super::transport::{self, AllowedHosts, Limits};
+
+/// The largest body of a call: the largest block in hexadecimal digits, and room for what is around it.
+pub const MAX_BODY_SIZE: usize = 2 * MAX_BLOCK_SIZE + 1024 * 1024;
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Whether an address that is not loopback was asked for in so many words (`rpc-bind`).
+    pub allow_remote: bool,
+    /// Further names that the `Host` header may have (`rpc-allow-host`).
+    pub allow_hosts: Vec<String>,
+    /// Where to put the cookie; `None`: only `users` may call.
+    pub cookie: Option<PathBuf>,
+    /// `user:password` of further callers.
+    pub users: Vec<String>,
+    /// Calls that may wait or run at once; one more is answered 503 (Core: `-rpcworkqueue`, 64).
+    pub work_queue: usize,
+    /// Calls that may run at once (Core: `-rpcthreads`, 16).
+    pub threads: usize,
+    /// Calls that may wait for a block at once.
+    pub waiting: usize,
+    /// What the socket bears.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// Core's settings on a loopback port.
+    #[must_use]
+    pub fn new(port: u16) -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], port)),
+            allow_remote: false,
+            allow_hosts: Vec::new(),
+            cookie: None,
+            users: Vec::new(),
+            work_queue: 64,
+            threads: 16,
+            waiting: 256,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A server that runs; dropping it stops it, [`Server::stop`] also waits.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    cookie: Option<Cookie>,
+}
+
+impl Server {
+    /// Listens and serves.
+    ///
+    /// # Errors
+    /// When the address is taken or not allowed, or the cookie can't be written.
+    pub async fn start(config: ServerConfig, context: Arc<Context>) -> io::Result<Self> {
+        transport::refuse_remote(config.bind, config.allow_remote, "JSON-RPC")?;
+        let listener = transport::bind(config.bind).await?;
+        let address = listener.local_addr()?;
+        let cookie = config.cookie.as_deref().map(Cookie::create).transpose()?;
+        let users = config.users.iter().map(String::as_str).chain(cookie.iter().map(Cookie::credentials));
+        let shared = Arc::new(Shared {
+            credentials: Credentials::new(users),
+            queue: Arc::new(Semaphore::new(config.work_queue)),
+            workers: Semaphore::new(config.threads),
+            waiting: Semaphore::new(config.waiting),
+            limits: config.limits,
+            context,
+        });
+        let router = transport::guarded(router(shared), AllowedHosts::new(address.ip(), &config.allow_hosts));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(transport::serve(listener, router, config.limits, stopped));
+        Ok(Self { address, stop, task, cookie })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more calls, lets those that run end, and removes the cookie.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // a panic in the accept loop has been reported where it happened
+        let _ = self.task.await;
+        drop(self.cookie);
+    }
+}
+
+struct Shared {
+    context: Arc<Context>,
+    credentials: Credentials,
+    queue: Arc<Semaphore>,
+    workers: Semaphore,
+    waiting: Semaphore,
+    limits: Limits,
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let rest = rest::router(Arc::clone(&shared.context));
+    Router::new()
+        .route("/", any(serve_root_call))
+        .route("/wallet/{name}", any(serve_wallet_call))
+        .with_state(shared)
+        .nest("/rest", rest)
+}
+
+async fn serve_root_call(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
+    serve_call(shared, None, request).await
+}
+
+async fn serve_wallet_call(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    request: HttpRequest,
+) -> Response {
+    serve_call(shared, Some(name.into()), request).await
+}
+
+fn refuse(status: StatusCode, message: &'static str) -> Response {
+    // what is left of the body is not worth reading
+    (status, [(header::CONNECTION, "close")], format!("{message}\n")).into_response()
+}
+
+async fn serve_call(shared: Arc<Shared>, wallet: Option<Arc<str>>, request: HttpRequest) -> Response {
+    if request.method() != axum::http::Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "JSONRPC server handles only POST requests");
+    }
+    // a body can't be shared between threads, so nothing of the request may be borrowed across an await
+    let header = request.headers().get(header::AUTHORIZATION);
+    let header = header.map(|value| value.to_str().unwrap_or("").to_owned());
+    if let Some(response) = refuse_stranger(&shared, header).await {
+        return response;
+    }
+    match read_body(&shared, request).await {
+        Ok(body) => match run(&shared, wallet, body).await {
+            Ok(answer) => respond(answer),
+            Err(response) => response,
+        },
+        Err(response) => response,
+    }
+}
+
+async fn refuse_stranger(shared: &Shared, header: Option<String>) -> Option<Response> {
+    if let Some(header) = header {
+        if shared.credentials.allow(&header) {
+            return None;
+        }
+        tracing::warn!("JSON-RPC call with a wrong password");
+        tokio::time::sleep(FAILURE_DELAY).await;
+    }
+    let ask = (header::WWW_AUTHENTICATE, "Basic realm=\"jsonrpc\"");
+    Some((StatusCode::UNAUTHORIZED, [ask, (header::CONNECTION, "close")], "").into_response())
+}
+
+async fn read_body(shared: &Shared, request: HttpRequest) -> Result<axum::body::Bytes, Response> {
+    let too_large = || refuse(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY_SIZE)
+    {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(shared.limits.body_timeout, to_bytes(request.into_body(), MAX_BODY_SIZE)).await
+    {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request's body took too long")),
+    }
+}
+
+/// Runs what the body holds on a worker's thread; a single call that waits for something waits here instead.
+async fn run(
+    shared: &Arc<Shared>,
+    wallet: Option<Arc<str>>,
+    body: axum::body::Bytes,
+) -> Result<Answer, Response> {
+    let queue_full = || refuse(StatusCode::SERVICE_UNAVAILABLE, "Work queue depth exceeded");
+    let place = Arc::clone(&shared.queue).try_acquire_owned().map_err(|_| queue_full())?;
+    let body = match envelope::parse(&body) {
+        Ok(body) => body,
+        Err(error) => return Ok(Answer::unreadable(error)),
+    };
+    if let Body::Single(Ok(request)) = &body
+        && let Some(Handler::Wait(_)) = registry::find(&request.method).map(|method| method.handler)
+    {
+        drop(place);
+        let _waiter = shared.waiting.try_acquire().map_err(|_| queue_full())?;
+        let Body::Single(Ok(Request { envelope, method, params })) = body else {
+            unreachable!("matched above");
+        };
+        let outcome = match registry::prepare(&shared.context, wallet.as_ref(), &method, params) {
+            Ok((Handler::Wait(wait), call)) => wait(call).await,
+            Ok((Handler::Now(run), call)) => run(&call),
+            Err(error) => Err(error),
+        };
+        return Ok(Answer::single(&envelope, &outcome));
+    }
+    let _worker = shared.workers.acquire().await.expect("the semaphore is never closed");
+    let context = Arc::clone(&shared.context);
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || {
+        let _place = place;
+        envelope::execute(body, |method, params| {
+            match registry::prepare(&context, wallet.as_ref(), method, params)? {
+                (Handler::Now(run), call) => run(&call),
+                (Handler::Wait(wait), call) => runtime.block_on(wait(call)),
+            }
+        })
+    };
+    Ok(tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
+        let message = format!("a method failed to handle its input: {panic}");
+        tracing::error!(message);
+        let outcome: Outcome = Err(RpcError::new(Code::Internal, message));
+        Answer::single(&envelope::Envelope::default(), &outcome)
+    }))
+}
+
+fn respond(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).expect("one of 200, 204, 400, 404 and 500");
+    if status == StatusCode::NO_CONTENT {
+        return status.into_response();
+    }
+    // python-bitcoinrpc raises for any other type
+    (status, [(header::CONTENT_TYPE, "application/json")], HttpBody::from(answer.body)).into_response()
+}

@@ -1,0 +1,153 @@
+//! `tine_*` methods that act: mine now, steer the miner, cut and heal links.
+
+use serde_json::value::RawValue;
+use tine_chain::hash::Lock;
+
+use super::error::{Code, RpcError};
+use super::mining::generate;
+use super::network::{network_error, wait};
+use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
+use super::wallet::named;
+use crate::hashrate::HashRate;
+use crate::methods::{MINE, MINER, Mine, Mined, NET_HEAL, NET_INFO, NET_SPLIT, NetInfo, NetPeer, NetSplit};
+use crate::miner::{MAX_MINE, MineError, MinerHandle};
+
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        name: MINE,
+        category: Category::Tine,
+        params: &[
+            required("count", Kind::Number, "How many blocks, 1 to 1000."),
+            optional("address", Kind::Text, "Whom they pay. Default the one that the node's miner pays."),
+        ],
+        help: "Mines blocks now, at full speed.",
+        handler: Handler::Now(mine),
+    },
+    Method {
+        name: MINER,
+        category: Category::Tine,
+        params: &[
+            optional("mining", Kind::Flag, "true: mine; false: pause."),
+            optional("hashrate", Kind::Any, "The budget, such as \"50kH/s\", or hashes a second."),
+        ],
+        help: "Asks or changes the node's own miner.",
+        handler: Handler::Now(miner),
+    },
+    Method {
+        name: NET_HEAL,
+        category: Category::Tine,
+        params: &[],
+        help: "Refuses nobody any more, and dials who was cut.",
+        handler: Handler::Now(net_heal),
+    },
+    Method {
+        name: NET_INFO,
+        category: Category::Tine,
+        params: &[],
+        help: "Who this node is, whom it knows, whom it refuses.",
+        handler: Handler::Now(net_info),
+    },
+    Method {
+        name: NET_SPLIT,
+        category: Category::Tine,
+        params: &[required("identities", Kind::Array, "libp2p identities. They replace those cut before.")],
+        help: "Cuts the links to these identities: connections are closed, and refused both ways.",
+        handler: Handler::Now(net_split),
+    },
+];
+
+fn mine(call: &Call) -> Outcome {
+    let wanted: Mine = call.params.object()?;
+    if !(1..=MAX_MINE).contains(&wanted.count) {
+        return Err(RpcError::invalid(format!("count is from 1 to {MAX_MINE}, not {}", wanted.count)));
+    }
+    let lock = match &wanted.address {
+        Some(address) => Some(call.context.parse_address(address)?.lock),
+        None => None,
+    };
+    let blocks = match &call.context.miner {
+        Some(miner) => miner.mine_now(wanted.count, lock)?,
+        None => {
+            let lock = lock.map_or_else(|| mining_lock(call), Ok)?;
+            generate(&call.context, u64::from(wanted.count), lock, u64::MAX)?
+        }
+    };
+    answer(&Mined { height: call.context.view().tip.height, blocks })
+}
+
+/// Whom mining pays when the caller does not say: the miner's, the configured one, else the node's own wallet.
+pub(crate) fn mining_lock(call: &Call) -> Result<Lock, RpcError> {
+    let context = &call.context;
+    let known = context.miner.as_ref().map(MinerHandle::lock).or(context.mining_lock);
+    let own = || context.wallets.as_ref().and_then(|wallets| wallets.first_lock(named(call)).ok());
+    known.or_else(own).ok_or_else(no_address)
+}
+
+fn no_address() -> RpcError {
+    RpcError::new(
+        Code::Misc,
+        "no address to pay: make a wallet (tine wallet new NAME), or start the node with --mine-to ADDRESS",
+    )
+}
+
+impl From<MineError> for RpcError {
+    fn from(error: MineError) -> Self {
+        Self::new(Code::Misc, error.to_string())
+    }
+}
+
+fn miner(call: &Call) -> Outcome {
+    let missing = || RpcError::new(Code::Misc, "this node has no miner");
+    let miner = call.context.miner.as_ref().ok_or_else(missing)?;
+    let mining: Option<bool> = call.params.optional(0)?;
+    if let Some(raw) = call.params.raw(1) {
+        miner.set_rate(Some(parse_rate(raw)?));
+    }
+    match mining {
+        Some(true) => miner.resume(),
+        Some(false) => miner.pause(),
+        None => {}
+    }
+    answer(&miner.status())
+}
+
+fn parse_rate(raw: &RawValue) -> Result<HashRate, RpcError> {
+    let text = raw.get().trim_matches('"');
+    text.parse().map_err(|error: crate::hashrate::ParseHashRateError| RpcError::invalid(error.to_string()))
+}
+
+fn net_info(call: &Call) -> Outcome {
+    let context = &call.context;
+    let view = context.view();
+    let status = context.network.as_ref().map(tine_p2p::Network::status);
+    let status = status.as_deref();
+    answer(&NetInfo {
+        name: context.name.clone(),
+        identity: context.network.as_ref().map_or_else(String::new, |network| network.identity().to_owned()),
+        listen: status.map_or_else(Vec::new, |status| status.listen.clone()),
+        blocked: status.map_or_else(Vec::new, |status| status.cut.clone()),
+        peers: status.map_or_else(Vec::new, |status| {
+            let peer = |peer: &tine_p2p::Peer| NetPeer {
+                identity: peer.identity.clone(),
+                address: peer.address.clone(),
+                outbound: peer.outbound,
+            };
+            status.peers.iter().map(peer).collect()
+        }),
+        tip: view.tip.hash,
+        height: view.tip.height,
+        work: view.tip.work.to_string(),
+    })
+}
+
+fn net_split(call: &Call) -> Outcome {
+    let NetSplit { identities } = call.params.object()?;
+    let network = super::network::network(call)?;
+    wait(network.set_cut(&identities)).map_err(|error| network_error(&error))?;
+    net_info(call)
+}
+
+fn net_heal(call: &Call) -> Outcome {
+    wait(super::network::network(call)?.heal()).map_err(|error| network_error(&error))?;
+    net_info(call)
+}

@@ -1,0 +1,186 @@
+//! `getblocktemplate` and `submitblock` as miners use them: catalogue row RPC-13.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::chain::{STRANGER, best, code, generate, hexed, rich, spend};
+use support::{SECRET, TestNode};
+use tine_chain::amount::COIN;
+use tine_chain::block::Block;
+use tine_chain::codec::{Decode, Encode};
+use tine_chain::hash::BlockHash;
+use tine_chain::merkle;
+use tine_chain::pow::Target;
+use tine_chain::transaction::{Transaction, TxData};
+
+/// Makes a block of a template as `minerd -a sha256d` does: from the `data` fields alone, by Bitcoin's hashing.
+fn mine_as_minerd(template: &Value) -> (String, BlockHash) {
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    let bytes = |value: &Value| hex::decode(text(value)).expect("hexadecimal");
+    let coinbase = bytes(&template["coinbasetxn"]["data"]);
+    assert!(coinbase.len() >= 60, "minerd refuses a shorter one");
+    let others: Vec<Vec<u8>> =
+        template["transactions"].as_array().unwrap().iter().map(|tx| bytes(&tx["data"])).collect();
+    let mut layer: Vec<[u8; 32]> =
+        std::iter::once(&coinbase).chain(&others).map(|data| tine_chain::hash::sha256d(data)).collect();
+    while layer.len() > 1 {
+        if layer.len() % 2 == 1 {
+            layer.push(*layer.last().unwrap());
+        }
+        layer = layer.chunks(2).map(|pair| tine_chain::hash::sha256d(&pair.concat())).collect();
+    }
+    let number = |name: &str| u32::try_from(template[name].as_u64().expect("a number")).unwrap();
+    let mut header = Vec::new();
+    header.extend_from_slice(&number("version").to_le_bytes());
+    header.extend(bytes(&template["previousblockhash"]).iter().rev());
+    header.extend_from_slice(&layer[0]);
+    header.extend_from_slice(&number("curtime").to_le_bytes());
+    header.extend(bytes(&template["bits"]).iter().rev());
+    header.extend_from_slice(&[0; 4]);
+    let target = text(&template["target"]);
+    assert_eq!(target.len(), 64);
+    let mut nonce = 0u32;
+    let hash = loop {
+        header[76..].copy_from_slice(&nonce.to_le_bytes());
+        let hash = BlockHash(tine_chain::hash::sha256d(&header));
+        // both are 64 digits, most significant first
+        if hash.to_string() <= target {
+            break hash;
+        }
+        nonce += 1;
+    };
+    let mut block = header;
+    tine_chain::codec::write_compact_size(1 + others.len() as u64, &mut block);
+    block.extend(coinbase);
+    block.extend(others.concat());
+    (hex::encode(block), hash)
+}
+
+#[test]
+fn an_unmodified_miner_mines_by_getblocktemplate() {
+    let (node, coin) = rich();
+    let payment = spend(&node, &[coin], &SECRET, 5_000);
+    let child = spend(&node, &[(payment.outpoint(0), payment.outputs[0])], &STRANGER, 7_000);
+    for tx in [&payment, &child] {
+        node.client.call("sendrawtransaction", [hexed(tx)]).unwrap();
+    }
+    let request = json!([{ "capabilities": ["coinbasetxn", "workid", "longpoll"], "rules": ["segwit"] }]);
+    let template = node.client.call("getblocktemplate", &request).unwrap();
+    for (name, expected) in [
+        ("height", json!(102)),
+        ("rules", json!([])),
+        ("mutable", json!(["time", "transactions", "prevblock"])),
+        ("bits", json!("207fffff")),
+        ("previousblockhash", json!(best(&node))),
+        ("noncerange", json!("00000000ffffffff")),
+        ("coinbasevalue", json!(50 * COIN + 12_000)),
+    ] {
+        assert_eq!(template[name], expected, "{name}");
+    }
+    assert_eq!(template["transactions"][0]["txid"], json!(payment.txid()));
+    assert_eq!(template["transactions"][0]["fee"], 5_000);
+    assert_eq!(template["transactions"][1]["depends"], json!([1]));
+    let again = node.client.call("getblocktemplate", ()).unwrap();
+    assert_ne!(again["coinbasetxn"]["data"], template["coinbasetxn"]["data"], "an extranonce of its own");
+    let (block, hash) = mine_as_minerd(&template);
+    let proposal = json!([{ "mode": "proposal", "data": block }]);
+    assert_eq!(node.client.call("getblocktemplate", &proposal).unwrap(), Value::Null);
+    assert_eq!(node.client.call("submitblock", [&block]).unwrap(), Value::Null);
+    assert_eq!(best(&node), hash);
+    assert_eq!(node.client.call("submitblock", [&block]).unwrap(), "duplicate");
+    assert_eq!(node.client.call("getblocktemplate", &proposal).unwrap(), "duplicate");
+    assert_eq!(node.client.call("getrawmempool", ()).unwrap(), json!([]));
+    for _ in 0..5 {
+        let (block, hash) = mine_as_minerd(&node.client.call("getblocktemplate", ()).unwrap());
+        assert_eq!(node.client.call("submitblock", [block]).unwrap(), Value::Null);
+        assert_eq!(best(&node), hash);
+    }
+}
+
+#[test]
+fn a_long_poll_ends_with_a_new_tip() {
+    let node = TestNode::start();
+    let template = node.client.call("getblocktemplate", ()).unwrap();
+    let request = json!([{ "longpollid": template["longpollid"] }]);
+    let client = node.client.clone();
+    let waiting = std::thread::spawn(move || {
+        let start = Instant::now();
+        (client.call("getblocktemplate", &request).unwrap(), start.elapsed())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let hash = generate(&node, 1, &SECRET)[0];
+    let (next, waited) = waiting.join().unwrap();
+    assert_eq!(next["previousblockhash"], json!(hash));
+    assert!(waited >= Duration::from_millis(250) && waited < Duration::from_secs(5), "{waited:?}");
+    // one that is out of date is answered at once
+    let start = Instant::now();
+    node.client.call("getblocktemplate", json!([{ "longpollid": "old" }])).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+/// A block on the tip, changed by `change` and then mined again.
+fn crooked(node: &TestNode, change: impl FnOnce(&mut Block)) -> String {
+    let template = node.client.call("getblocktemplate", ()).unwrap();
+    let (text, _) = mine_as_minerd(&template);
+    let mut block = Block::from_bytes(&hex::decode(text).unwrap()).unwrap();
+    change(&mut block);
+    let target: Target = block.header.bits.to_target().expect("regtest's easiest, or nearly");
+    while !target.is_met_by(&block.hash()) {
+        block.header.nonce += 1;
+    }
+    hex::encode(block.to_bytes())
+}
+
+type Change = fn(&mut Block);
+
+#[test]
+fn rpc_13_submitblock_says_what_is_wrong_and_the_tip_stays() {
+    let node = TestNode::start();
+    generate(&node, 3, &SECRET);
+    let tip = best(&node);
+    let submit = |text: String| node.client.call("submitblock", [text]);
+    for garbage in ["", "zz", "00", &"ff".repeat(200)] {
+        assert_eq!(code(submit(garbage.to_owned())), -22, "{garbage}");
+    }
+    let mut trailing = crooked(&node, |_| {});
+    trailing.push_str("00");
+    assert_eq!(code(submit(trailing)), -22, "nothing may follow");
+    let orphan = submit(crooked(&node, |block| block.header.prev_block = BlockHash([1; 32]))).unwrap();
+    assert_eq!(orphan, "prev-blk-not-found");
+    let cases: [(&str, Change); 5] = [
+        ("bad-diffbits", |block| block.header.bits.0 = 0x207f_fffe),
+        ("bad-txnmrklroot", |block| block.header.merkle_root.0[0] ^= 1),
+        ("time-too-old", |block| block.header.time = 1),
+        ("bad-cb-amount", |block| {
+            let mut data = block.transactions[0].data().clone();
+            data.outputs[0].value.0 += 1;
+            replace_coinbase(block, data);
+        }),
+        ("bad-cb-height", |block| {
+            let mut data = block.transactions[0].data().clone();
+            data.lock_time -= 1;
+            replace_coinbase(block, data);
+        }),
+    ];
+    for (reason, change) in cases {
+        assert_eq!(submit(crooked(&node, change)).unwrap(), reason);
+        assert_eq!(best(&node), tip, "{reason}");
+    }
+    let invalid = crooked(&node, |block| {
+        let mut data = block.transactions[0].data().clone();
+        data.outputs[0].value.0 += 2;
+        replace_coinbase(block, data);
+    });
+    assert_eq!(submit(invalid.clone()).unwrap(), "bad-cb-amount");
+    assert_eq!(submit(invalid).unwrap(), "duplicate-invalid");
+    assert_eq!(submit(crooked(&node, |_| {})).unwrap(), Value::Null, "and a good one is taken");
+}
+
+fn replace_coinbase(block: &mut Block, data: TxData) {
+    block.transactions[0] = Arc::new(Transaction::new(data));
+    let leaves: Vec<_> = block.transactions.iter().map(|tx| tx.wtxid()).collect();
+    block.header.merkle_root = merkle::merkle_root(&leaves).unwrap();
+}
