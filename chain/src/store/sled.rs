@@ -346,8 +346,25 @@ fn read_meta(reader: &IndexReader) -> Result<(Meta, bool), Broken> {
     Err(Broken::Damaged("it has entries and no marker".to_owned()))
 }
 
+/// How often, and how far apart, a database that this process closed a moment ago is asked for again.
+const LOCK_LINGERS: (u32, Duration) = (1_000, Duration::from_millis(10));
+
 /// Opens under a watchdog: a flipped bit can make sled loop for ever.
+///
+/// The lock of the store's directory is ours, so whoever has the database's own lock is a database of this process
+/// that was dropped: sled's background threads hold on to it until they have finished.
+#[expect(clippy::disallowed_methods, reason = "the store waits where the rules may not")]
 fn open_watched(config: Config, path: &Path, timeout: Duration) -> Result<Db, Broken> {
+    for _ in 1..LOCK_LINGERS.0 {
+        match open_once(config.clone(), path, timeout) {
+            Err(Broken::Unavailable(StoreError::Locked { .. })) => std::thread::sleep(LOCK_LINGERS.1),
+            opened => return opened,
+        }
+    }
+    open_once(config, path, timeout)
+}
+
+fn open_once(config: Config, path: &Path, timeout: Duration) -> Result<Db, Broken> {
     let io = |source| Broken::Unavailable(StoreError::Io { path: path.to_path_buf(), source });
     match watched(timeout, move || config.open()).map_err(io)? {
         Ok(Ok(db)) => Ok(db),
@@ -400,6 +417,21 @@ mod tests {
         drop(sender);
         let dead = watched(Duration::from_secs(60), || panic!("as sled does")).expect("a thread");
         assert_eq!(dead, Err::<(), _>(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "to close later")]
+    fn a_database_that_is_still_closing_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("index");
+        let closing = Config::new().path(&path).open().expect("opened");
+        let closed = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(closing);
+        });
+        open_watched(Config::new().path(&path), &path, Duration::from_secs(60))
+            .expect("opened after the other");
+        closed.join().expect("closed");
     }
 
     #[test]
