@@ -1,10 +1,11 @@
 //! The data directory: one process at a time, one format, one network.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::device::Device;
 use super::record::at;
 use crate::params::Params;
 
@@ -15,39 +16,12 @@ const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
 const REBUILD_FILE: &str = "REBUILD";
 
-/// Makes the directory's entries durable: a new file is lost without it, however often the file itself is synced.
-pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(at(path))
-}
-
-/// Creates `path` and its parents, durably.
-pub(super) fn create_directory(path: &Path) -> Result<(), StoreError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(path).map_err(at(path))?;
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_directory)
-}
-
-/// Replaces `path` whole or not at all, durably.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let new = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().map_err(at(path))?;
-    sync_directory(path.parent().expect("a file in the data directory"))
-}
-
 /// Takes the directory for this process, until the file is dropped.
 ///
 /// # Errors
 /// [`StoreError::Locked`] when another process, or another store in this one, has it.
-pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
-    create_directory(dir)?;
+pub(super) fn lock(device: &Device, dir: &Path) -> Result<File, StoreError> {
+    device.create_directory(dir)?;
     let path = dir.join(LOCK_FILE);
     // never truncated: the file is only a name to hold on to
     let file = File::options().create(true).append(true).open(&path).map_err(at(&path))?;
@@ -64,7 +38,7 @@ pub(super) fn is_used(dir: &Path) -> bool {
 }
 
 /// Checks that the directory is of our format and of the network of `params`, or makes a new one so.
-pub(super) fn check_format(dir: &Path, params: &Params) -> Result<(), StoreError> {
+pub(super) fn check_format(device: &Device, dir: &Path, params: &Params) -> Result<(), StoreError> {
     let path = dir.join(FORMAT_FILE);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -74,7 +48,7 @@ pub(super) fn check_format(dir: &Path, params: &Params) -> Result<(), StoreError
                     what: format!("{} is missing: the directory", path.display()),
                 });
             }
-            return write_format(dir, params);
+            return write_format(device, dir, params);
         }
         Err(source) => return Err(StoreError::Io { path, source }),
     };
@@ -91,8 +65,9 @@ pub(super) fn check_format(dir: &Path, params: &Params) -> Result<(), StoreError
 }
 
 /// Writes the format file: the version, then the genesis.
-pub(super) fn write_format(dir: &Path, params: &Params) -> Result<(), StoreError> {
-    write_atomically(&dir.join(FORMAT_FILE), format!("{FORMAT} {}\n", params.genesis.hash()).as_bytes())
+pub(super) fn write_format(device: &Device, dir: &Path, params: &Params) -> Result<(), StoreError> {
+    let text = format!("{FORMAT} {}\n", params.genesis.hash());
+    device.replace(&dir.join(FORMAT_FILE), |write| write(text.as_bytes()))
 }
 
 /// The note that asks the next start to rebuild the database, and says why.

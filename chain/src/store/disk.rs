@@ -57,12 +57,13 @@ impl SledStore {
     }
 
     fn try_open(dir: &Path, params: &Params, options: SledOptions) -> Result<Self, StoreError> {
-        let lock = lock(dir)?;
-        check_format(dir, params)?;
+        let device = options.device();
+        let lock = lock(&device, dir)?;
+        check_format(&device, dir, params)?;
         let mut recovery = Recovery::default();
-        let files = Arc::new(BlockFiles::new(dir.join("blocks"), !is_used(dir))?);
+        let files = Arc::new(BlockFiles::new(&device, dir.join("blocks"), !is_used(dir))?);
         let is_new = files.numbers()?.is_empty();
-        let journal = JournalFile::open(dir.join(journal_file::FILE), is_new)?;
+        let journal = JournalFile::open(device.clone(), dir.join(journal_file::FILE), is_new)?;
         let (index, scan) = open_index(dir, &options, journal.length() > 0, &mut recovery)?;
         let reader = DiskReader::new(Arc::clone(&files), index.reader().clone(), lock);
         let limit = options.block_file_bytes.min(1 << 30);
@@ -71,7 +72,7 @@ impl SledStore {
         state.replay(&mut recovery)?;
         // a long replay flushes: then the database is read again when it is loaded
         let scan = Some(scan).filter(|_| *state.index.meta() == before);
-        let blocks = Appender::open(files, state.standing.end, limit, &mut recovery.cut)?;
+        let blocks = Appender::open(device, files, state.standing.end, limit, &mut recovery.cut)?;
         Ok(Self { state, blocks, scan, recovery, failed: false })
     }
 

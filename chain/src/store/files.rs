@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::StoreError;
-use super::directory::{create_directory, sync_directory};
+use super::device::Device;
 use super::record::{self, Found, Kind, PREFIX, at, damaged};
 use crate::codec::{Decode, DecodeError, Encode, Reader};
 
@@ -78,13 +77,13 @@ pub(super) struct BlockFiles {
 
 impl BlockFiles {
     /// The files of `dir`, which is created when `create` says that none is to be expected.
-    pub(super) fn new(dir: PathBuf, create: bool) -> Result<Self, StoreError> {
+    pub(super) fn new(device: &Device, dir: PathBuf, create: bool) -> Result<Self, StoreError> {
         if !create && !dir.is_dir() {
             return Err(StoreError::Corrupt {
                 what: format!("{} is missing: the block store", dir.display()),
             });
         }
-        create_directory(&dir)?;
+        device.create_directory(&dir)?;
         Ok(Self { dir, open: RwLock::default() })
     }
 
@@ -178,6 +177,7 @@ impl BlockFiles {
 /// The one who writes the block files.
 #[derive(Debug)]
 pub(super) struct Appender {
+    device: Device,
     files: Arc<BlockFiles>,
     current: Arc<File>,
     end: End,
@@ -203,6 +203,7 @@ impl Appender {
     /// # Errors
     /// [`StoreError::Corrupt`] when a file that was acknowledged is missing or shorter.
     pub(super) fn open(
+        device: Device,
         files: Arc<BlockFiles>,
         end: End,
         limit: u32,
@@ -228,19 +229,17 @@ impl Appender {
         let last = numbers.last().copied().unwrap_or(0).max(end.file);
         let path = files.path(last);
         let created = !path.exists();
-        let current =
-            File::options().create(true).append(false).truncate(false).read(true).write(true).open(&path);
-        let current = Arc::new(current.map_err(at(&path))?);
+        let current = Arc::new(device.open(&path)?);
         let length = current.metadata().map_err(at(&path))?.len();
         let start = if last == end.file { u64::from(end.offset) } else { 0 };
         let whole = files.whole_until(last, start)?;
         if whole < length {
-            current.set_len(whole).map_err(at(&path))?;
+            device.set_length(&current, &path, whole)?;
             cut.push(CutTail { path: path.clone(), kept: whole, cut: length - whole });
         }
         let offset = u32::try_from(whole).map_err(|_| damaged(&path, whole, "the file is too long"))?;
         let end = End { file: last, offset };
-        Ok(Self { files, current, end, limit, unsynced: Vec::new(), created })
+        Ok(Self { device, files, current, end, limit, unsynced: Vec::new(), created })
     }
 
     /// How far the files are written.
@@ -263,9 +262,8 @@ impl Appender {
             offset: self.end.offset,
             length: u32::try_from(record.len() as u64 - PREFIX).expect("frame checked it"),
         };
-        self.current
-            .write_all_at(&record, u64::from(position.offset))
-            .map_err(at(&self.files.path(position.file)))?;
+        let path = self.files.path(position.file);
+        self.device.write(&self.current, &path, position.offset.into(), &record)?;
         self.end.offset += u32::try_from(record.len()).expect("frame checked it");
         if self.unsynced.last().is_none_or(|(number, _)| *number != self.end.file) {
             self.unsynced.push((self.end.file, Arc::clone(&self.current)));
@@ -276,8 +274,7 @@ impl Appender {
     fn roll(&mut self) -> Result<(), StoreError> {
         let number = self.end.file + 1;
         let path = self.files.path(number);
-        let file = File::options().create_new(true).read(true).write(true).open(&path).map_err(at(&path))?;
-        self.current = Arc::new(file);
+        self.current = Arc::new(self.device.open(&path)?);
         self.end = End { file: number, offset: 0 };
         self.created = true;
         Ok(())
@@ -291,10 +288,10 @@ impl Appender {
     /// Makes everything appended durable: one `fdatasync`, and more only when a file was begun.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         for (number, file) in self.unsynced.drain(..) {
-            file.sync_data().map_err(at(&self.files.path(number)))?;
+            self.device.sync(&file, &self.files.path(number))?;
         }
         if std::mem::take(&mut self.created) {
-            sync_directory(&self.files.dir)?;
+            self.device.sync_directory(&self.files.dir)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::cache::CoinCache;
+use super::device::{Device, DiskHook};
 use super::journal_file::Standing;
 use super::reader::DiskReader;
 use super::sled::{Index, Key, coin_key};
@@ -86,6 +87,8 @@ pub struct SledOptions {
     pub open_timeout: Duration,
     /// Told each stage: for traces and for tests that kill or fail the store at one.
     pub on_stage: Option<StageHook>,
+    /// Told each write to the store's own files: for tests that fail one, or cut the power.
+    pub on_disk: Option<DiskHook>,
 }
 
 impl Default for SledOptions {
@@ -97,6 +100,7 @@ impl Default for SledOptions {
             flush_commits: 1_000,
             open_timeout: Duration::from_secs(25),
             on_stage: None,
+            on_disk: None,
         }
     }
 }
@@ -110,11 +114,17 @@ impl std::fmt::Debug for SledOptions {
             .field("flush_commits", &self.flush_commits)
             .field("open_timeout", &self.open_timeout)
             .field("on_stage", &self.on_stage.is_some())
+            .field("on_disk", &self.on_disk.is_some())
             .finish()
     }
 }
 
 impl SledOptions {
+    /// The disk that the store is to write to.
+    pub(super) fn device(&self) -> Device {
+        Device::new(self.on_disk.clone())
+    }
+
     /// Tells `stage`; `path` names what fails when the hook says so.
     pub(super) fn tell(&self, path: &std::path::Path, stage: Stage) -> Result<(), StoreError> {
         match &self.on_stage {
@@ -224,13 +234,13 @@ impl Flusher {
         let target = job.target;
         // first what the marker stands for, then the marker
         parts.tell(Stage::FlushSync)?;
-        parts.index.sync()?;
+        parts.index.sync(&parts.options.device())?;
         parts.tell(Stage::FlushMark)?;
         parts.index.apply(Vec::new(), |meta| {
             meta.marker = target;
             meta.ahead = meta.ahead.max(target.cursor.offset);
         })?;
-        parts.index.sync()?;
+        parts.index.sync(&parts.options.device())?;
         self.job = None;
         parts.tell(Stage::FlushEnd)
     }

@@ -1,12 +1,11 @@
 //! `journal.dat`: one record for each commit, in order. What the database does not hold yet is replayed from here.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::StoreError;
-use super::directory::sync_directory;
+use super::device::Device;
 use super::files::{CutTail, End, Position};
 use super::record::{self, Found, Kind, at, damaged};
 use crate::block::Header;
@@ -201,6 +200,7 @@ impl Decode for Standing {
 /// The open file.
 #[derive(Debug)]
 pub(super) struct JournalFile {
+    device: Device,
     path: PathBuf,
     file: File,
     length: u64,
@@ -208,17 +208,16 @@ pub(super) struct JournalFile {
 
 impl JournalFile {
     /// Opens the file at `path`, or begins a new one when `create` says that there is none to be expected.
-    pub(super) fn open(path: PathBuf, create: bool) -> Result<Self, StoreError> {
+    pub(super) fn open(device: Device, path: PathBuf, create: bool) -> Result<Self, StoreError> {
         if !create && !path.exists() {
             return Err(StoreError::Corrupt { what: format!("{} is missing: the journal", path.display()) });
         }
-        let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = options.map_err(at(&path))?;
+        let file = device.open(&path)?;
         let length = file.metadata().map_err(at(&path))?.len();
         if length == 0 {
-            sync_directory(path.parent().expect("a file in the data directory"))?;
+            device.sync_directory(path.parent().expect("a file in the data directory"))?;
         }
-        Ok(Self { path, file, length })
+        Ok(Self { device, path, file, length })
     }
 
     /// The file.
@@ -258,7 +257,8 @@ impl JournalFile {
                 if known || record::find_next(&self.file, &self.path, offset + 1, self.length)?.is_some() {
                     return Err(damaged(&self.path, offset, why));
                 }
-                self.file.set_len(offset).and_then(|()| self.file.sync_data()).map_err(at(&self.path))?;
+                self.device.set_length(&self.file, &self.path, offset)?;
+                self.sync()?;
                 cut.push(CutTail { path: self.path.clone(), kept: offset, cut: self.length - offset });
                 self.length = offset;
                 Ok(None)
@@ -304,29 +304,23 @@ impl JournalFile {
     pub(super) fn append(&mut self, commit: &Commit) -> Result<u64, StoreError> {
         let record = record::frame(Kind::Commit, |out| commit.encode(out));
         let offset = self.length;
-        self.file.write_all_at(&record, offset).map_err(at(&self.path))?;
+        self.device.write(&self.file, &self.path, offset, &record)?;
         self.length += record.len() as u64;
         Ok(offset)
     }
 
     /// Makes everything appended durable: one `fdatasync`.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(at(&self.path))
+        self.device.sync(&self.file, &self.path)
     }
 
     /// Replaces the file at `path` by one with `commits`, whole or not at all.
-    pub(super) fn replace(path: &Path, commits: &[Commit]) -> Result<(), StoreError> {
-        let new = path.with_extension("new");
-        let file = File::create(&new).map_err(at(&new))?;
-        let mut offset = 0;
-        for commit in commits {
-            let record = record::frame(Kind::Commit, |out| commit.encode(out));
-            file.write_all_at(&record, offset).map_err(at(&new))?;
-            offset += record.len() as u64;
-        }
-        file.sync_all().map_err(at(&new))?;
-        fs::rename(&new, path).map_err(at(path))?;
-        sync_directory(path.parent().expect("a file in the data directory"))
+    pub(super) fn replace(device: &Device, path: &Path, commits: &[Commit]) -> Result<(), StoreError> {
+        device.replace(path, |write| {
+            commits
+                .iter()
+                .try_for_each(|commit| write(&record::frame(Kind::Commit, |out| commit.encode(out))))
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`SledStore::open`] replays the journal from where sled's last flush stood.
 
 mod cache;
+mod device;
 mod directory;
 mod disk;
 mod files;
@@ -17,6 +18,7 @@ mod reindex;
 mod sled;
 mod state;
 
+pub use self::device::{DiskHook, DiskOp};
 pub use self::disk::SledStore;
 pub use self::files::CutTail;
 pub use self::flush::{SledOptions, Stage, StageHook};

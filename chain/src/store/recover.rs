@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::directory::{create_directory, rebuild_note, rebuild_reason, sync_directory};
+use super::device::Device;
+use super::directory::{rebuild_note, rebuild_reason};
 use super::files::CutTail;
 use super::flush::{SledOptions, Stage};
 use super::record::at;
@@ -28,9 +29,9 @@ pub struct Recovery {
 }
 
 /// The databases in `dir/index`, by number, in order.
-fn generations(dir: &Path) -> Result<Vec<u32>, StoreError> {
+fn generations(device: &Device, dir: &Path) -> Result<Vec<u32>, StoreError> {
     let path = dir.join(INDEX);
-    create_directory(&path)?;
+    device.create_directory(&path)?;
     let mut numbers = Vec::new();
     for entry in fs::read_dir(&path).map_err(at(&path))? {
         let name = entry.map_err(at(&path))?.file_name();
@@ -53,7 +54,8 @@ pub(super) fn open_index(
     expected: bool,
     recovery: &mut Recovery,
 ) -> Result<(Index, Scan), StoreError> {
-    let numbers = generations(dir)?;
+    let device = options.device();
+    let numbers = generations(&device, dir)?;
     let last = numbers.last().copied();
     let reason = match (rebuild_reason(dir), last) {
         (Some(reason), _) => Some(reason),
@@ -63,8 +65,7 @@ pub(super) fn open_index(
             Ok(opened) => {
                 // what an earlier start gave up
                 for old in numbers.iter().filter(|old| **old < number) {
-                    let path = generation(dir, *old);
-                    fs::remove_dir_all(&path).map_err(at(&path))?;
+                    device.remove(&generation(dir, *old))?;
                 }
                 return Ok(opened);
             }
@@ -82,11 +83,12 @@ pub(super) fn open_index(
 
 /// Begins a new database. The note that asked for it goes when its directory is there to stay.
 fn begin_index(dir: &Path, path: &Path, options: &SledOptions) -> Result<(Index, Scan), StoreError> {
-    create_directory(path)?;
+    let device = options.device();
+    device.create_directory(path)?;
     let note = rebuild_note(dir);
     if note.exists() {
-        fs::remove_file(&note).map_err(at(&note))?;
-        sync_directory(dir)?;
+        device.remove(&note)?;
+        device.sync_directory(dir)?;
     }
     Index::open(dir, path, options.sled_cache_bytes, options.open_timeout).map_err(|broken| match broken {
         Broken::Unavailable(error) => error,
@@ -119,7 +121,7 @@ fn open_or_drop_snapshot(
     // reading the damaged one left a note
     let note = rebuild_note(dir);
     if note.exists() {
-        fs::remove_file(&note).map_err(at(&note)).map_err(Broken::Unavailable)?;
+        options.device().remove(&note).map_err(Broken::Unavailable)?;
     }
     recovery.snapshot_dropped = Some(reason);
     Ok((index, scan))

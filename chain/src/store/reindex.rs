@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
-use super::directory::{check_format, is_used, lock, rebuild_note, write_atomically, write_format};
+use super::device::Device;
+use super::directory::{check_format, is_used, lock, rebuild_note, write_format};
 use super::disk::SledStore;
 use super::files::{BlockFiles, Position};
 use super::flush::SledOptions;
@@ -36,30 +37,31 @@ impl SledStore {
     /// As [`SledStore::open`].
     pub fn reindex(dir: &Path, params: &Params, options: SledOptions) -> Result<Self, StoreError> {
         {
-            let _lock = lock(dir)?;
-            match check_format(dir, params) {
-                Err(StoreError::Corrupt { .. }) => write_format(dir, params)?,
+            let device = options.device();
+            let _lock = lock(&device, dir)?;
+            match check_format(&device, dir, params) {
+                Err(StoreError::Corrupt { .. }) => write_format(&device, dir, params)?,
                 checked => checked?,
             }
             if is_used(dir) {
-                rewrite(dir, params)?;
+                rewrite(&device, dir, params)?;
             }
         }
         Self::open(dir, params, options)
     }
 }
 
-fn rewrite(dir: &Path, params: &Params) -> Result<(), StoreError> {
-    let files = BlockFiles::new(dir.join("blocks"), false)?;
+fn rewrite(device: &Device, dir: &Path, params: &Params) -> Result<(), StoreError> {
+    let files = BlockFiles::new(device, dir.join("blocks"), false)?;
     let path = dir.join(journal_file::FILE);
     let mut known = Known::default();
-    let old = JournalFile::open(path.clone(), true)?;
+    let old = JournalFile::open(device.clone(), path.clone(), true)?;
     old.salvage(|commit| known.salvage(commit))?;
     let bodies = find_bodies(&files, &mut known)?;
     let headers = known.link(params.genesis.hash());
     // first the note: whatever journal a crash leaves, the database is built from it
-    write_atomically(&rebuild_note(dir), b"--reindex")?;
-    JournalFile::replace(&path, &commits(&files, &headers, &bodies, known.reorgs)?)
+    device.replace(&rebuild_note(dir), |write| write(b"--reindex"))?;
+    JournalFile::replace(device, &path, &commits(&files, &headers, &bodies, known.reorgs)?)
 }
 
 /// What is known of headers, before they are linked to the genesis.

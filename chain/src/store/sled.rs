@@ -17,8 +17,10 @@ use std::time::Duration;
 use ::sled::{Batch, Config, Db, Mode};
 
 use super::StoreError;
+use super::device::Device;
 use super::directory::rebuild_note;
 use super::journal_file::Standing;
+use super::record::at;
 use crate::change::HeaderRecord;
 use crate::codec::{Decode, DecodeError, Encode, Reader};
 use crate::coins::Coin;
@@ -312,11 +314,11 @@ impl Index {
     }
 
     /// Makes everything applied durable.
-    pub(super) fn sync(&self) -> Result<(), StoreError> {
+    pub(super) fn sync(&self, device: &Device) -> Result<(), StoreError> {
         self.reader.guard(|db| db.flush())?;
         let path = self.reader.path.join("db");
-        let file = File::open(&path).and_then(|file| file.sync_data());
-        file.map_err(|source| StoreError::Io { path, source })
+        let file = File::open(&path).map_err(at(&path))?;
+        device.sync(&file, &path)
     }
 }
 

@@ -4,5 +4,6 @@ mod chain;
 mod faults;
 mod flood;
 mod model;
+mod power;
 mod sled_faults;
 mod support;

@@ -407,6 +407,7 @@ pub(crate) fn small() -> SledOptions {
         flush_commits: 20,
         open_timeout: std::time::Duration::from_secs(10),
         on_stage: None,
+        on_disk: None,
     }
 }
 
