@@ -215,6 +215,17 @@ struct Recording {
     instants: Vec<(Disk, BTreeMap<PathBuf, Vec<u8>>, String)>,
 }
 
+fn kind(op: &DiskOp<'_>) -> &'static str {
+    match op {
+        DiskOp::CreateDirectory { .. } | DiskOp::Create { .. } => "the creation",
+        DiskOp::Write { .. } => "a write",
+        DiskOp::SetLength { .. } => "the cut",
+        DiskOp::Sync { .. } | DiskOp::SyncDirectory { .. } => "a sync",
+        DiskOp::Rename { .. } => "the renaming",
+        DiskOp::Remove { .. } => "the removal",
+    }
+}
+
 /// Options whose store is recorded; a picture is taken before one of `every` operations.
 fn recorded(root: &Path, every: usize, options: SledOptions) -> (SledOptions, Arc<Mutex<Recording>>) {
     let recording: Arc<Mutex<Recording>> = Arc::default();
@@ -222,7 +233,11 @@ fn recorded(root: &Path, every: usize, options: SledOptions) -> (SledOptions, Ar
     let hook = move |op: &DiskOp<'_>| -> io::Result<()> {
         let mut recording = recorder.lock().expect("one thread");
         if recording.ops.is_multiple_of(every) {
-            let instant = (recording.disk.clone(), read_all(&root.join("index")), format!("{op:.80?}"));
+            let instant = (
+                recording.disk.clone(),
+                read_all(&root.join("index")),
+                format!("before {} of {}", kind(op), op.path().display()),
+            );
             recording.instants.push(instant);
         }
         recording.ops += 1;
