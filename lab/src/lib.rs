@@ -4,10 +4,22 @@
 //! [`tine_node::Node`] unchanged: what they do here they do on a devnet. A run's [`log`](log::EventLog) has a hash;
 //! running the same seed again gives the same hash.
 //!
-//! Left out on purpose: sockets, threads, the clock. [`scenario`] is the shape of a run, [`world`] carries it out.
+//! Left out on purpose: sockets, threads, the clock. [`config`] is what a world is made from, [`world`] runs it,
+//! [`order`] is what can befall it, [`observe`] what can be seen of it.
 
+pub mod config;
+pub mod geography;
+mod gossip;
+pub mod latency;
 pub mod log;
 pub mod mining;
 pub mod network;
+pub mod observe;
+pub mod order;
+mod purse;
+mod queue;
 pub mod scenario;
+mod store;
+pub mod topology;
+pub mod workload;
 pub mod world;

@@ -4,6 +4,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::time::Time;
+use tine_node::event::Notice;
+
+use crate::observe::{Observation, Observer};
+use crate::order::Order;
 
 /// Something that happened at a node, or to the network between them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,23 +71,19 @@ pub struct Entry {
 }
 
 /// Everything that happened, and its running hash.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct EventLog {
-    start: Time,
+    /// When the first thing happened: the world's beginning.
+    start: Option<Time>,
     hash: Sha256,
     entries: Vec<Entry>,
 }
 
 impl EventLog {
-    /// An empty log of a run that begins at `start`.
-    #[must_use]
-    pub fn new(start: Time) -> Self {
-        Self { start, hash: Sha256::new(), entries: Vec::new() }
-    }
-
     /// Adds a line.
     pub fn record(&mut self, now: Time, node: Option<usize>, happening: Happening) {
-        let entry = Entry { ms: now.0 - self.start.0, node, happening };
+        let start = *self.start.get_or_insert(now);
+        let entry = Entry { ms: now.0 - start.0, node, happening };
         self.hash.update(Self::line(&entry));
         self.entries.push(entry);
     }
@@ -105,9 +105,71 @@ impl EventLog {
         self.entries.iter().map(Self::line)
     }
 
+    fn notice(now: Time, node: usize, notice: &Notice) -> Option<(Time, usize, Happening)> {
+        let happening = match notice {
+            Notice::Chain(change) => {
+                let block = change.tip?;
+                let height = change.connected.last().map_or(0, |block| block.height);
+                Happening::Tip { block, height, disconnected: change.disconnected.len() }
+            }
+            Notice::HeaderSeen(_, block, height, _) => {
+                Happening::HeaderSeen { block: *block, height: *height }
+            }
+            Notice::BlockInvalid(block, reject) => {
+                Happening::Invalid { block: *block, reason: reject.reason() }
+            }
+            Notice::TransactionAdded(transaction) => Happening::Transaction { txid: transaction.txid() },
+            Notice::TransactionRemoved(..)
+            | Notice::DoubleSpendAttempt { .. }
+            | Notice::Syncing { .. }
+            | Notice::Wanted(_) => return None,
+        };
+        Some((now, node, happening))
+    }
+
     fn line(entry: &Entry) -> String {
         let mut line = serde_json::to_string(entry).expect("an entry is plain data");
         line.push('\n');
         line
+    }
+}
+
+impl Observer for EventLog {
+    fn see(&mut self, time: Time, seen: &Observation<'_>) {
+        self.start.get_or_insert(time);
+        match seen {
+            Observation::Mined { node, hash, height, .. } => {
+                self.record(time, Some(*node), Happening::Mined { block: *hash, height: *height });
+            }
+            Observation::Noticed { node, notice } => {
+                if let Some((time, node, happening)) = Self::notice(time, *node, notice) {
+                    self.record(time, Some(node), happening);
+                }
+            }
+            Observation::Ordered(Order::Partition { groups }) => {
+                self.record(time, None, Happening::Split { groups: groups.clone() });
+            }
+            Observation::Ordered(Order::Heal) => self.record(time, None, Happening::Healed),
+            Observation::Ordered(
+                Order::Quality { .. }
+                | Order::Connect { .. }
+                | Order::Disconnect { .. }
+                | Order::Stop { .. }
+                | Order::Start { .. }
+                | Order::Skew { .. }
+                | Order::Slow { .. }
+                | Order::Share { .. }
+                | Order::Rules { .. }
+                | Order::Mine { .. }
+                | Order::Pay { .. },
+            )
+            | Observation::Sent { .. }
+            | Observation::Lost { .. }
+            | Observation::Received { .. }
+            | Observation::Punished { .. }
+            | Observation::Dropped { .. }
+            | Observation::Linked { .. }
+            | Observation::Unlinked { .. } => {}
+        }
     }
 }

@@ -1,101 +1,110 @@
-//! Links between hosts: who is connected to whom, how long a message takes, and what is cut.
+//! The links of one host: who is at the other end, what is up, and what is wrong with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rand::{Rng, RngExt};
+use tine_chain::time::Time;
 use tine_node::event::PeerId;
 
-/// One direction of a link.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
+/// What is wrong with one direction of a link, beside its latency. The default: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LinkQuality {
+    /// So much longer than the latency says.
+    pub delay: Duration,
+    /// Up to so much longer again, drawn for each message: later ones overtake earlier ones.
+    pub reorder: Duration,
+    /// The share of messages that never arrive.
+    pub loss: f64,
+    /// The share of messages that arrive twice.
+    pub duplicate: f64,
+    /// Nothing passes, and neither end notices.
+    pub cut: bool,
+}
+
+/// One end of a link.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
     /// The host at the other end.
-    pub to: usize,
-    /// What that host calls us.
-    pub as_peer: PeerId,
-    /// Mean delay of a message.
-    pub latency: Duration,
+    pub(crate) to: u32,
+    /// Which of its links this is.
+    pub(crate) back: u32,
+    /// Counts connections: a peer that comes again has another number.
+    pub(crate) epoch: u32,
+    /// What belongs to the link for good, in milliseconds.
+    pub(crate) delay_ms: u32,
+    pub(crate) up: bool,
+    /// Whether this end dialled.
+    pub(crate) outbound: bool,
+    /// Whether this direction has a quality of its own.
+    pub(crate) special: bool,
+    /// This end does not take the other back before then.
+    pub(crate) banned_until: Time,
 }
 
-/// All links of a world.
+impl Link {
+    /// What this end calls the other.
+    pub(crate) fn peer(&self, slot: usize) -> PeerId {
+        PeerId(u64::from(self.epoch) << 32 | slot as u64)
+    }
+}
+
+/// Which of a host's links a peer's number means, and in which connection.
+pub(crate) fn slot_of(peer: PeerId) -> (usize, u32) {
+    ((peer.0 & 0xffff_ffff) as usize, (peer.0 >> 32) as u32)
+}
+
+/// Who can reach whom, beside single links.
 #[derive(Debug, Default)]
-pub struct Links {
-    /// Pairs that want to be connected, the lower index first, and their latency.
-    wanted: BTreeMap<(usize, usize), Duration>,
-    /// The links that are up, from each host by the name it has for its peer.
-    routes: BTreeMap<(usize, PeerId), Route>,
-    next_peer: u64,
+pub(crate) struct Conditions {
+    /// Of all links that have none of their own.
+    pub(crate) everywhere: LinkQuality,
+    /// By direction.
+    special: BTreeMap<(usize, usize), LinkQuality>,
+    /// While the network is partitioned: the group of each host; those of different groups do not meet.
+    groups: Option<Vec<usize>>,
 }
 
-impl Links {
-    /// A connected random graph: a ring, and chords until each host has about `degree` neighbours.
-    #[must_use]
-    pub fn random(hosts: usize, degree: usize, latency: (Duration, Duration), rng: &mut impl Rng) -> Self {
-        let mut links = Self::default();
-        let delay = |rng: &mut _| {
-            let (low, high) = (latency.0.as_millis() as u64, latency.1.as_millis() as u64);
-            Duration::from_millis(RngExt::random_range(rng, low..=high))
-        };
-        for host in 0..hosts {
-            let next = (host + 1) % hosts;
-            if host != next {
-                links.wanted.insert(pair(host, next), delay(rng));
+impl Conditions {
+    pub(crate) fn new(everywhere: LinkQuality) -> Self {
+        Self { everywhere, ..Self::default() }
+    }
+
+    pub(crate) fn quality(&self, from: usize, to: usize) -> LinkQuality {
+        self.special.get(&(from, to)).copied().unwrap_or(self.everywhere)
+    }
+
+    /// Gives a direction a quality of its own. Returns whether it differs from that of all others.
+    pub(crate) fn set_quality(&mut self, from: usize, to: usize, quality: LinkQuality) -> bool {
+        if quality == self.everywhere {
+            self.special.remove(&(from, to));
+            return false;
+        }
+        self.special.insert((from, to), quality);
+        true
+    }
+
+    /// Every direction is as all others again; returns those that were not.
+    pub(crate) fn mend(&mut self) -> Vec<(usize, usize)> {
+        std::mem::take(&mut self.special).into_keys().collect()
+    }
+
+    /// Divides the hosts. A host that is in no group is alone with all others that are in none.
+    pub(crate) fn divide(&mut self, hosts: usize, groups: &[Vec<usize>]) {
+        let mut group_of = vec![groups.len(); hosts];
+        for (group, members) in groups.iter().enumerate() {
+            for &member in members {
+                group_of[member] = group;
             }
         }
-        let chords = hosts * degree.saturating_sub(2) / 2;
-        for _ in 0..chords {
-            let (a, b) = (rng.random_range(0..hosts), rng.random_range(0..hosts));
-            if a != b && !links.wanted.contains_key(&pair(a, b)) {
-                links.wanted.insert(pair(a, b), delay(rng));
-            }
-        }
-        links
+        self.groups = Some(group_of);
     }
 
-    /// The link by which `host` reaches `peer`, if it is up.
-    #[must_use]
-    pub fn route(&self, host: usize, peer: PeerId) -> Option<Route> {
-        self.routes.get(&(host, peer)).copied()
+    pub(crate) fn unite(&mut self) {
+        self.groups = None;
     }
 
-    /// The peers of `host` whose links are up, in the order in which they connected.
-    pub fn peers(&self, host: usize) -> impl Iterator<Item = PeerId> {
-        self.routes.range((host, PeerId(0))..=(host, PeerId(u64::MAX))).map(|((_, peer), _)| *peer)
+    pub(crate) fn may_meet(&self, a: usize, b: usize) -> bool {
+        self.groups.as_ref().is_none_or(|groups| groups[a] == groups[b])
     }
-
-    /// Brings up every wanted link that is down; returns the new connections, as (host, its name for the peer, the
-    /// peer's host).
-    pub fn connect_all(&mut self) -> Vec<(usize, PeerId, usize)> {
-        let up: BTreeSet<_> = self.routes.iter().map(|((host, _), route)| pair(*host, route.to)).collect();
-        let mut connected = Vec::new();
-        for (&(a, b), &latency) in &self.wanted {
-            if up.contains(&(a, b)) {
-                continue;
-            }
-            let (peer_of_a, peer_of_b) = (PeerId(self.next_peer), PeerId(self.next_peer + 1));
-            self.next_peer += 2;
-            self.routes.insert((a, peer_of_a), Route { to: b, as_peer: peer_of_b, latency });
-            self.routes.insert((b, peer_of_b), Route { to: a, as_peer: peer_of_a, latency });
-            connected.extend([(a, peer_of_a, b), (b, peer_of_b, a)]);
-        }
-        connected
-    }
-
-    /// Takes down every link between two hosts for which `cut` holds; returns what each end lost.
-    pub fn disconnect(&mut self, cut: impl Fn(usize, usize) -> bool) -> Vec<(usize, PeerId)> {
-        let lost: Vec<_> = self
-            .routes
-            .iter()
-            .filter(|((host, _), route)| cut(*host, route.to))
-            .map(|(ends, _)| *ends)
-            .collect();
-        for ends in &lost {
-            self.routes.remove(ends);
-        }
-        lost
-    }
-}
-
-fn pair(a: usize, b: usize) -> (usize, usize) {
-    (a.min(b), a.max(b))
 }

@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::config::WorldConfig;
+use crate::latency::Latency;
+use crate::log::EventLog;
+use crate::topology::Topology;
+use crate::world::{World, WorldError};
+
+/// Virtual time at which a run may go on after its last block, for the nodes to agree.
+const SETTLE: Duration = Duration::from_secs(120);
+
 /// When the network falls into two halves, and when it is whole again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Partition {
@@ -42,6 +51,93 @@ impl Default for Scenario {
             latency: (Duration::from_millis(20), Duration::from_millis(200)),
             blocks: 100,
             partition: None,
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The seed it was run under.
+    pub seed: u64,
+    /// SHA-256 of the event log.
+    pub event_hash: String,
+    /// Lines in the event log.
+    pub events: usize,
+    /// Blocks that were found.
+    pub mined: u32,
+    /// Height of the tip of the first node.
+    pub height: u32,
+    /// Different tips at the end: 1 when all agree.
+    pub tips: usize,
+    /// Blocks that were found and are not part of the first node's chain.
+    pub stale: u32,
+    /// Reorganisations, over all nodes.
+    pub reorgs: usize,
+    /// The deepest of them, in blocks given up.
+    pub deepest_reorg: usize,
+    /// Mean seconds between blocks of the first node's chain, by their headers' times.
+    pub mean_interval_secs: f64,
+    /// Virtual time that passed, in seconds.
+    pub virtual_secs: u64,
+}
+
+impl Scenario {
+    fn config(&self) -> WorldConfig {
+        WorldConfig {
+            seed: self.seed,
+            nodes: self.nodes,
+            topology: Topology::Random { degree: self.degree },
+            latency: Latency::Uniform(self.latency.0, self.latency.1),
+            ..WorldConfig::default()
+        }
+    }
+
+    /// Runs to the end, and tells `progress` how many blocks have been found, each time one is.
+    ///
+    /// # Errors
+    /// When a node's storage fails.
+    pub fn run(&self, mut progress: impl FnMut(u32)) -> Result<(Outcome, EventLog), WorldError> {
+        let mut world = World::new(self.config(), EventLog::default())?;
+        let mut to = |world: &mut World<EventLog>, blocks: u32| {
+            while world.counts().mined < u64::from(blocks.min(self.blocks)) {
+                let next = world.counts().mined + 1;
+                world.run_until_mined(next)?;
+                progress(world.counts().mined as u32);
+            }
+            Ok::<_, WorldError>(())
+        };
+        if let Some(partition) = self.partition {
+            to(&mut world, partition.from_height)?;
+            let (cut_off, rest) = ((0..partition.cut_off).collect(), (partition.cut_off..self.nodes).collect());
+            world.partition(vec![cut_off, rest])?;
+            to(&mut world, partition.from_height + partition.blocks)?;
+            world.heal()?;
+        }
+        to(&mut world, self.blocks)?;
+        world.stop_mining();
+        world.run_for(SETTLE)?;
+        Ok((self.outcome(&world), world.into_observer()))
+    }
+
+    fn outcome(&self, world: &World<EventLog>) -> Outcome {
+        let chain = world.node(0).expect("nobody was stopped").chain();
+        let (tip, counts) = (chain.tip(), world.counts());
+        let first = chain.active_entry(1).map_or(0, |entry| entry.header.time);
+        let intervals = tip.height.saturating_sub(1).max(1);
+        let log = world.observer();
+        Outcome {
+            seed: self.seed,
+            event_hash: log.hash(),
+            events: log.entries().len(),
+            mined: counts.mined as u32,
+            height: tip.height,
+            tips: world.tips().len(),
+            stale: counts.mined as u32 - tip.height,
+            reorgs: counts.reorgs as usize,
+            deepest_reorg: counts.deepest_reorg as usize,
+            mean_interval_secs: f64::from(tip.header.time.saturating_sub(first)) / f64::from(intervals),
+            virtual_secs: world.elapsed().as_secs(),
         }
     }
 }

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tine_lab::log::EventLog;
-use tine_lab::scenario::{Partition, Scenario};
-use tine_lab::world::{Outcome, World};
+use tine_lab::scenario::{Outcome, Partition, Scenario};
 
 use crate::cli::{LabCommand, LabRunArgs};
 use crate::exit::Error;
@@ -24,7 +23,7 @@ pub(super) fn run(out: Out, command: &LabCommand) -> Result<(), Error> {
     let failed = |error| Error::failed("the lab", error);
     // drawn on standard error, and only on a terminal
     let bar = ProgressBar::new(args.blocks.into()).with_style(bar_style());
-    let run = World::new(scenario).map_err(failed)?.run(|mined| bar.set_position(mined.into()));
+    let run = scenario.run(|mined| bar.set_position(mined.into()));
     bar.finish_and_clear();
     let (outcome, log) = run.map_err(failed)?;
     if let Some(path) = &args.events {

@@ -1,11 +1,12 @@
 //! Twenty real nodes under virtual time.
 
+mod control;
+
 use tine_lab::log::Happening;
-use tine_lab::scenario::{Partition, Scenario};
-use tine_lab::world::{Outcome, World};
+use tine_lab::scenario::{Outcome, Partition, Scenario};
 
 fn run(scenario: Scenario) -> Outcome {
-    World::new(scenario).expect("the memory store opens").run(|_| {}).expect("the memory store never fails").0
+    scenario.run(|_| {}).expect("nothing fails").0
 }
 
 #[test]
@@ -21,7 +22,7 @@ fn the_same_seed_gives_the_same_events_and_another_seed_others() {
 fn honest_nodes_agree_after_a_partition_heals() {
     let partition = Partition { from_height: 20, blocks: 16, cut_off: 8 };
     let scenario = Scenario { seed: 3, blocks: 60, partition: Some(partition), ..Scenario::default() };
-    let (outcome, log) = World::new(scenario).expect("opens").run(|_| {}).expect("runs");
+    let (outcome, log) = scenario.run(|_| {}).expect("runs");
     assert_eq!(outcome.tips, 1, "all twenty have the same tip: {outcome:?}");
     assert_eq!(outcome.height + outcome.stale, outcome.mined);
     assert!(outcome.stale >= 1, "one side's branch was given up: {outcome:?}");
@@ -39,3 +40,4 @@ fn two_thousand_blocks_keep_the_devnets_pace() {
     assert_eq!(outcome.tips, 1);
     assert!((5.3..=5.6).contains(&outcome.mean_interval_secs), "{outcome:?}");
 }
+
