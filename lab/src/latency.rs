@@ -78,10 +78,9 @@ impl Delays {
                 let uniform: f64 = 1.0 - rng.random::<f64>(); // in (0, 1]
                 (-libm::log(uniform) * mean.as_millis() as f64) as u64
             }
-            Latency::Measured(_) => self
-                .geography
-                .as_ref()
-                .map_or(0, |geography| geography.sample_latency(from, to, rng)),
+            Latency::Measured(_) => {
+                self.geography.as_ref().map_or(0, |geography| geography.sample_latency(from, to, rng))
+            }
         }
     }
 

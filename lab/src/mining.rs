@@ -64,8 +64,7 @@ impl Miners {
     pub(crate) fn new(shares: Vec<f64>, interval: Duration, genesis_work: Work) -> Self {
         let least_work = f64::from(genesis_work.0);
         let hashrate = least_work / interval.as_secs_f64().max(0.001);
-        let mut miners =
-            Self { hashrate, shares, cumulative: Vec::new(), least_work, draw: 0, missed: 0 };
+        let mut miners = Self { hashrate, shares, cumulative: Vec::new(), least_work, draw: 0, missed: 0 };
         miners.add_up();
         miners
     }

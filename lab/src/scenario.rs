@@ -109,7 +109,8 @@ impl Scenario {
         };
         if let Some(partition) = self.partition {
             to(&mut world, partition.from_height)?;
-            let (cut_off, rest) = ((0..partition.cut_off).collect(), (partition.cut_off..self.nodes).collect());
+            let (cut_off, rest) =
+                ((0..partition.cut_off).collect(), (partition.cut_off..self.nodes).collect());
             world.partition(vec![cut_off, rest])?;
             to(&mut world, partition.from_height + partition.blocks)?;
             world.heal()?;

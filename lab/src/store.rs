@@ -210,7 +210,8 @@ impl Store for SharedStore {
         let mut headers: Vec<_> = self.records.iter().map(header).collect();
         // by height, so that parents come first, and as MemoryStore does it
         headers.sort_unstable_by_key(|record| (record.height, record.hash));
-        let bodies = self.records.iter().filter(|record| record.body).map(|record| pool.at(record.block).hash);
+        let bodies =
+            self.records.iter().filter(|record| record.body).map(|record| pool.at(record.block).hash);
         Ok(Loaded {
             headers,
             bodies: bodies.collect(),
@@ -258,7 +259,9 @@ impl Store for SharedStore {
         let mut coins: Vec<_> = pool
             .coins
             .iter()
-            .filter_map(|(outpoint, lives)| Some((outpoint, lives.iter().find(|life| pool.lives(life, tip))?)))
+            .filter_map(|(outpoint, lives)| {
+                Some((outpoint, lives.iter().find(|life| pool.lives(life, tip))?))
+            })
             .collect();
         coins.sort_unstable_by_key(|(outpoint, _)| **outpoint);
         coins.iter().for_each(|(outpoint, life)| visit(outpoint, &life.coin));

@@ -67,10 +67,7 @@ impl Content {
             Self::Response(_, Response::Blocks(blocks)) => blocks.len() as u32,
             Self::Response(_, Response::BlockTransactions(..)) => 1,
             Self::Request(..)
-            | Self::Response(
-                _,
-                Response::Headers(_) | Response::Transactions(_) | Response::Mempool(_),
-            ) => 0,
+            | Self::Response(_, Response::Headers(_) | Response::Transactions(_) | Response::Mempool(_)) => 0,
         }
     }
 
@@ -145,8 +142,7 @@ impl<O: Observer> World<O> {
         }
         let Some(gossip) = self.rumours.gossip(message).cloned() else { return Ok(()) };
         let from = self.hosts[host].links[slot].to as usize;
-        let seen =
-            Observation::Received { number, from, to: host, message: Carried::Gossip(&gossip) };
+        let seen = Observation::Received { number, from, to: host, message: Carried::Gossip(&gossip) };
         self.see(&seen);
         self.counts.messages += 1;
         // the node says in most cases at once what may be done with it

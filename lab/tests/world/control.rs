@@ -200,7 +200,10 @@ fn stormy(seed: u64, storage: Storage) -> WorldConfig {
         [(at, Order::Stop { node }), (at + Duration::from_secs(20), Order::Start { node })]
     };
     let mut orders: Vec<_> = [restart(60, 1), restart(130, 5)].concat();
-    orders.push((Duration::from_secs(90), Order::Partition { groups: vec![vec![0, 1, 2], vec![3, 4, 5, 6, 7]] }));
+    orders.push((
+        Duration::from_secs(90),
+        Order::Partition { groups: vec![vec![0, 1, 2], vec![3, 4, 5, 6, 7]] },
+    ));
     orders.push((Duration::from_secs(150), Order::Heal));
     WorldConfig {
         seed,

@@ -40,4 +40,3 @@ fn two_thousand_blocks_keep_the_devnets_pace() {
     assert_eq!(outcome.tips, 1);
     assert!((5.3..=5.6).contains(&outcome.mean_interval_secs), "{outcome:?}");
 }
-
