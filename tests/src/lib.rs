@@ -1,8 +1,11 @@
 //! Proof: what the end-to-end tests are written with.
 //!
 //! [`process`] starts the real program and talks to it as a user would; [`naive`] replays a chain with plain maps, as a
-//! second opinion on its coins.
+//! second opinion on its coins. [`reference`] is a second opinion on every rule, and [`opinion`] compares it with the
+//! chain.
 
 pub mod devnet;
 pub mod naive;
+pub mod opinion;
 pub mod process;
+pub mod reference;
