@@ -1,6 +1,6 @@
 //! Proof of work: targets, their compact form, work, and the retarget.
 
-use ruint::aliases::U256;
+use ruint::aliases::{U256, U512};
 
 use crate::block::Header;
 use crate::hash::BlockHash;
@@ -148,11 +148,10 @@ pub fn retarget(
 
 /// `target` × `actual` seconds / the wanted timespan, at most the limit, rounded as compact bits round.
 fn scale(params: &Params, target: Target, actual: i64) -> CompactTarget {
-    // The product stays below 2^256: every network that retargets has a limit of at most 2^244, and four times any
-    // timespan is below 2^23 seconds.
-    let wanted = U256::from(params.target_timespan_secs.unsigned_abs());
-    let scaled = target.0.wrapping_mul(U256::from(actual.unsigned_abs())) / wanted;
-    Target(scaled.min(params.pow_limit.0)).to_compact()
+    // The lab's targets are so easy that the product may exceed 2^256.
+    let product: U512 = target.0.widening_mul(U256::from(actual.unsigned_abs()));
+    let scaled = product / U512::from(params.target_timespan_secs.unsigned_abs());
+    Target(scaled.min(U512::from(params.pow_limit.0)).to()).to_compact()
 }
 
 /// Whether difficulty is adjusted for the block at `height`.

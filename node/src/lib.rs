@@ -8,6 +8,7 @@
 //! connects it) → `mempool` and [`event::Notice::Chain`] (who learns of it).
 
 mod activate;
+pub mod byzantine;
 mod config;
 pub mod event;
 pub mod explain;
@@ -24,5 +25,6 @@ mod transactions;
 pub mod wire;
 
 pub use activate::OperatorError;
+pub use byzantine::{Adversary, Participant, Strategy};
 pub use config::NodeConfig;
 pub use node::Node;

@@ -53,6 +53,32 @@ pub struct Template {
     pub tx_fees: Vec<Amount>,
 }
 
+impl Template {
+    /// What the coinbase pays.
+    pub(crate) fn coinbase_value(&self) -> Amount {
+        self.block.transactions.first().and_then(|coinbase| coinbase.output_value()).unwrap_or_default()
+    }
+
+    /// Lets the coinbase pay `value`, whatever the rules say.
+    pub(crate) fn set_coinbase_value(&mut self, value: Amount) {
+        let Some(coinbase) = self.block.transactions.first_mut() else { return };
+        let mut data: TxData = coinbase.data().clone();
+        data.outputs.iter_mut().for_each(|output| output.value = value);
+        *coinbase = Arc::new(Transaction::new(data));
+        self.block.header.merkle_root = root(&self.block.transactions);
+    }
+
+    /// Lets the block hold `transactions` after its coinbase, which leaves their fees to nobody.
+    pub(crate) fn set_transactions(&mut self, transactions: Vec<Arc<Transaction>>) {
+        let subsidy = self.coinbase_value().checked_sub(self.fees).unwrap_or_default();
+        self.block.transactions.truncate(1);
+        self.tx_fees = vec![Amount::ZERO; transactions.len()];
+        self.block.transactions.extend(transactions);
+        self.fees = Amount::ZERO;
+        self.set_coinbase_value(subsidy);
+    }
+}
+
 /// Why there is no template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {

@@ -2,15 +2,16 @@
 //!
 //! Nothing that was said is ignored: an option, variable or key that is unknown or malformed is refused and named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use serde::Deserialize;
 use tine_chain::params::Network;
+use tine_node::Strategy;
 
-use crate::cli::{Cli, Common, DevnetArgs, LogFormat, NodeArgs, NodeNetwork, StartArgs};
+use crate::cli::{ByzantineNode, Cli, Common, DevnetArgs, LogFormat, NodeArgs, NodeNetwork, StartArgs};
 use crate::dirs;
 use crate::exit::Error;
 use crate::hashrate::HashRate;
@@ -256,6 +257,8 @@ pub struct NodeSettings {
     pub cookie_file: Option<PathBuf>,
     /// For repeatable runs.
     pub seed: Option<u64>,
+    /// How the node misbehaves; `None`: not at all.
+    pub byzantine: Option<Strategy>,
     /// What every node is told.
     pub start: StartSettings,
 }
@@ -293,6 +296,7 @@ impl NodeSettings {
             explorer_port: args.explorer_port.or(file.explorer_port),
             cookie_file: args.cookie_file.clone().or_else(|| file.cookie_file.clone()),
             seed: args.seed.or(file.seed),
+            byzantine: args.byzantine,
             start: StartSettings::resolve(&args.start, file)?,
         })
     }
@@ -313,6 +317,8 @@ pub struct DevnetSettings {
     pub hashrate: HashRate,
     /// Mine.
     pub mine: bool,
+    /// Which nodes misbehave, and how.
+    pub byzantine: BTreeMap<String, Strategy>,
     /// What every node is told.
     pub start: StartSettings,
 }
@@ -344,9 +350,26 @@ impl DevnetSettings {
             explorer_port: args.explorer_port.or(table.explorer_port).unwrap_or(beside),
             hashrate: args.hashrate.or(table.hashrate).unwrap_or(DEFAULT_DEVNET_HASHRATE),
             mine: !args.no_mine,
+            byzantine: byzantine_nodes(&args.byzantine, nodes)?,
             start: StartSettings::resolve(&args.start, file)?,
         })
     }
+}
+
+/// `NAME=ADVERSARY` for each node that misbehaves.
+fn byzantine_nodes(args: &[ByzantineNode], nodes: u32) -> Result<BTreeMap<String, Strategy>, Error> {
+    let names: Vec<String> = (0..nodes).map(crate::devnet::name_of).collect();
+    let mut byzantine = BTreeMap::new();
+    for ByzantineNode { name, strategy } in args {
+        let refuse = |why: &str| Err(Error::Usage(format!("--byzantine {name}={strategy}: {why}")));
+        if !names.contains(name) {
+            return refuse(&format!("no node is called so; there are {}", names.join(", ")));
+        }
+        if byzantine.insert(name.clone(), *strategy).is_some() {
+            return refuse("the node is named twice");
+        }
+    }
+    Ok(byzantine)
 }
 
 /// A list from the command line hides the one from the file.

@@ -11,7 +11,7 @@ use tine_chain::hash::Lock;
 use tine_chain::params::{Network as Chains, Params};
 use tine_chain::store::StoreError;
 use tine_chain::store::{SledOptions, SledStore};
-use tine_node::{Node, NodeConfig};
+use tine_node::{Node, NodeConfig, Participant, Strategy};
 use tine_p2p::{Config as P2pConfig, Identity, Network};
 use tokio::sync::watch;
 
@@ -73,6 +73,8 @@ pub struct Options {
     pub explorer_port: Option<u16>,
     /// The cookie's file; `None`: `.cookie` in the directory.
     pub cookie_file: Option<PathBuf>,
+    /// How it misbehaves; `None`: not at all.
+    pub byzantine: Option<Strategy>,
     /// What every node is told.
     pub start: StartSettings,
 }
@@ -123,7 +125,11 @@ impl FullNode {
         let (p2p, incoming) = tine_p2p::start(p2p_config(&options, &params))
             .await
             .map_err(|error| p2p_failed(&options, &error))?;
-        let (handle, driver) = Driver::start(&options.name, node, Some((p2p.clone(), incoming)))
+        let participant = match options.byzantine {
+            Some(strategy) => Participant::byzantine(node, strategy),
+            None => Participant::honest(node),
+        };
+        let (handle, driver) = Driver::start(&options.name, participant, Some((p2p.clone(), incoming)))
             .map_err(|error| Error::failed("the node's thread", error))?;
         Self::start_services(options, handle, driver, p2p).await
     }

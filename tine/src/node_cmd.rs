@@ -109,6 +109,7 @@ fn options(settings: &Settings, node: &NodeSettings) -> Options {
         rpc_port: node.rpc_port,
         explorer_port: node.explorer_port,
         cookie_file: node.cookie_file.clone(),
+        byzantine: node.byzantine,
         start: node.start.clone(),
     }
 }

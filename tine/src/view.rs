@@ -272,6 +272,8 @@ pub struct View {
     pub network: Network,
     /// The active tip.
     pub tip: Arc<BlockInfo>,
+    /// The block that the miner builds on: the active tip, unless an adversary wants another.
+    pub mining_parent: BlockHash,
     /// The header with most work that is not known to be invalid.
     pub best_header: Arc<BlockInfo>,
     /// Every leaf of the tree, the active tip among them, highest first.

@@ -14,7 +14,7 @@ use tine_chain::params::{Network, Params};
 use tine_chain::reject::Reject;
 use tine_chain::store::{SledOptions, SledStore};
 use tine_node::event::Submission;
-use tine_node::{Node, NodeConfig};
+use tine_node::{Node, NodeConfig, Participant};
 
 struct World {
     node: NodeHandle,
@@ -30,7 +30,7 @@ fn start(dir: &Path, rate: Option<HashRate>) -> World {
     let chain =
         Chain::open(params.clone(), Box::new(store), ChainOptions::default()).expect("the chain opens");
     let (node, driver) =
-        Driver::start("alice", Node::new(chain, NodeConfig::new(params)), None).expect("a thread");
+        Driver::start("alice", Participant::honest(Node::new(chain, NodeConfig::new(params))), None).expect("a thread");
     let (wallets, thread) =
         WalletService::start(node.clone(), &dir.join("wallets"), "alice", &["alice", "bob", "carol"])
             .expect("wallets open");

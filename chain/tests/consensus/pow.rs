@@ -375,3 +375,13 @@ fn a_bad_header_says_what_is_wrong() {
     assert!(matches!(*bad.problem, Problem::Version { version: 0 }));
     assert_eq!(bad.to_string(), "header 0 (height 7): bad-version: version 0 is below 1");
 }
+
+#[test]
+fn a_retarget_of_the_easiest_targets_does_not_wrap() {
+    // a quarter of all hashes will do, and the period took four times as long as it should
+    let easiest = Target(U256::MAX >> 2);
+    let params = Params { pow_limit: easiest, target_timespan_secs: 100, ..Params::of(Network::Devnet) };
+    let harder = Target(U256::MAX >> 8).to_compact();
+    let scaled = retarget(&params, harder, 0, 400).and_then(CompactTarget::to_target);
+    assert_eq!(scaled.map(|target| target.0 >> 240_usize), Ok(U256::from(0x03ff)), "four times as easy");
+}

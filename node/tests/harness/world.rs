@@ -10,14 +10,15 @@ use tine_chain::hash::{BlockHash, sha256};
 use tine_chain::reject::Reject;
 use tine_chain::time::Time;
 use tine_chain::transaction::Transaction;
-use tine_node::Node;
+use tine_node::{Node, Participant, Strategy};
 use tine_node::event::{
     Accepted, Action, Event, GossipId, Notice, PeerId, RequestId, Submission, SubmitId, Verdict,
 };
 use tine_node::peers::Offence;
+use tine_node::template::CoinbaseSpec;
 use tine_node::wire::{Gossip, Request, Response};
 
-use super::{info, mine_on, start};
+use super::{info, lock, mine_on, solve, start};
 
 /// Something on its way.
 enum Parcel {
@@ -29,7 +30,7 @@ enum Parcel {
 
 /// A member of the network, and what the harness keeps for it.
 struct Member {
-    node: Node,
+    node: Participant,
     /// By our number for the neighbour: which member it is, and its number for us.
     neighbours: BTreeMap<PeerId, (usize, PeerId)>,
     seen: BTreeSet<[u8; 32]>,
@@ -57,7 +58,7 @@ pub struct World {
 impl World {
     pub fn new(nodes: Vec<Node>) -> Self {
         let member = |node| Member {
-            node,
+            node: Participant::honest(node),
             neighbours: BTreeMap::new(),
             seen: BTreeSet::new(),
             judged: BTreeMap::new(),
@@ -77,11 +78,16 @@ impl World {
     }
 
     pub fn node(&self, at: usize) -> &Node {
-        &self.members[at].node
+        self.members[at].node.node()
     }
 
     pub fn tip(&self, at: usize) -> BlockHash {
         self.node(at).chain().tip().hash
+    }
+
+    /// From now on the member misbehaves.
+    pub fn corrupt(&mut self, at: usize, strategy: Strategy) {
+        self.members[at].node.set_strategy(Some(strategy));
     }
 
     fn number(&mut self) -> u64 {
@@ -249,6 +255,17 @@ impl World {
     pub fn mine(&mut self, at: usize, owner: u8) -> Arc<Block> {
         let block = mine_on(self.node(at), None, owner, self.now);
         assert_eq!(self.submit(at, Submission::Block(block.clone())), Ok(Accepted::Connected(block.hash())));
+        block
+    }
+
+    /// Mines on whatever the member mines on, honest or not.
+    pub fn mine_as(&mut self, at: usize, owner: u8) -> Arc<Block> {
+        let extra = self.number().to_le_bytes().to_vec();
+        let spec = CoinbaseSpec { lock: lock(owner), extra };
+        let now = self.now;
+        let template = self.members[at].node.template(now, &spec).expect("the parent is known");
+        let block = solve(template.block);
+        let _ = self.submit(at, Submission::Block(block.clone()));
         block
     }
 

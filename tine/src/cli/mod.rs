@@ -12,7 +12,7 @@ pub use client::{
     WalletArgs, WalletCommand, WalletTarget,
 };
 pub use lab::{LabArgs, LabCommand, LabRunArgs};
-pub use start::{DevnetArgs, NodeArgs, StartArgs};
+pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};
 
 use std::path::PathBuf;
 

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{ArgAction, Args};
+use tine_node::Strategy;
 
 use super::NodeNetwork;
 use crate::hashrate::HashRate;
@@ -32,6 +34,49 @@ pub struct StartArgs {
     pub reindex: bool,
 }
 
+/// Reads the name of an adversary; help lists them with a line each.
+#[derive(Clone)]
+struct StrategyParser;
+
+impl TypedValueParser for StrategyParser {
+    type Value = Strategy;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Strategy, clap::Error> {
+        let parse = |text: &str| text.parse::<Strategy>();
+        clap::builder::StringValueParser::new().try_map(move |text| parse(&text)).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let value = |strategy: Strategy| PossibleValue::new(strategy.name()).help(strategy.describe());
+        Some(Box::new(Strategy::ALL.into_iter().map(value)))
+    }
+}
+
+/// A node of a devnet, and how it misbehaves: `dave=selfish`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByzantineNode {
+    /// The node's name.
+    pub name: String,
+    /// What it does.
+    pub strategy: Strategy,
+}
+
+impl std::str::FromStr for ByzantineNode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, strategy) =
+            text.split_once('=').ok_or("NODE=ADVERSARY is wanted, such as dave=selfish")?;
+        let strategy = strategy.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self { name: name.to_owned(), strategy })
+    }
+}
+
 /// `tine devnet`.
 #[derive(Debug, Clone, Args)]
 pub struct DevnetArgs {
@@ -53,6 +98,9 @@ pub struct DevnetArgs {
     /// Start without mining; `tine mine` still does
     #[arg(long)]
     pub no_mine: bool,
+    /// Let a node misbehave, such as `dave=selfish`; may be repeated. `tine node --help` lists the adversaries
+    #[arg(long, value_name = "NODE=ADVERSARY", env = "TINE_DEVNET_BYZANTINE", value_delimiter = ',')]
+    pub byzantine: Vec<ByzantineNode>,
     /// What every node is told
     #[command(flatten)]
     pub start: StartArgs,
@@ -103,6 +151,9 @@ pub struct NodeArgs {
     /// Makes the node's identity and random choices repeatable
     #[arg(long, value_name = "N", env = "TINE_SEED")]
     pub seed: Option<u64>,
+    /// Misbehave, in one of these ways, for experiments on networks of one's own:
+    #[arg(long, value_name = "ADVERSARY", env = "TINE_BYZANTINE", value_parser = StrategyParser)]
+    pub byzantine: Option<Strategy>,
     /// What every node is told
     #[command(flatten)]
     pub start: StartArgs,

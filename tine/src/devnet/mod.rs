@@ -35,7 +35,7 @@ pub fn people() -> Vec<&'static str> {
 }
 
 /// The name of node number `place`: the four people, then `node5`, `node6` …
-fn name_of(place: u32) -> String {
+pub(crate) fn name_of(place: u32) -> String {
     DEV_WALLETS
         .get(place as usize)
         .map_or_else(|| format!("node{}", place + 1), |wallet| wallet.name.to_owned())
@@ -135,6 +135,7 @@ fn options(settings: &Settings, devnet: &DevnetSettings, place: u32) -> Options 
         rpc_port: rpc_port(devnet.base_port, place),
         explorer_port: (place == 0).then_some(devnet.explorer_port),
         cookie_file: None,
+        byzantine: devnet.byzantine.get(&name).copied(),
         start: devnet.start.clone(),
         name,
     }
@@ -180,8 +181,11 @@ fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[Fu
         let address = node.miner.as_ref().map(|miner| miner.status().address).unwrap_or_default();
         let balance = node.wallets.balance(None).map(|balance| balance.confirmed).unwrap_or_default();
         let share = share_of(place, devnet.nodes);
+        let byzantine = devnet.byzantine.get(&node.name).map_or_else(String::new, |strategy| {
+            out.alarm(format!("  BYZANTINE: {strategy}")).to_string()
+        });
         out.line(format!(
-            " {:<6} rpc {}  p2p {}  miner {share:>2.0} %  {address}  {balance}",
+            " {:<6} rpc {}  p2p {}  miner {share:>2.0} %  {address}  {balance}{byzantine}",
             out.bold(format!("{:<6}", node.name)),
             node.rpc.port(),
             rpc_port(devnet.base_port, place) + 1,

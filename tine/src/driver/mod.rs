@@ -15,8 +15,9 @@ use tine_chain::params::Params;
 use tine_chain::reject::Reject;
 use tine_chain::store::{BlockReader, StoreError};
 use tine_chain::time::Time;
-use tine_node::Node;
 use tine_node::event::{Accepted, Action, Event, Notice, Submission, SubmitId};
+use tine_node::template::{CoinbaseSpec, Template, TemplateError};
+use tine_node::{Node, Participant};
 use tine_p2p::Network;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -52,7 +53,9 @@ pub struct Stamped {
 }
 
 /// Runs on the node's thread. What it returns is carried out there as if the node had wanted it.
-type Call = Box<dyn FnOnce(&mut Node, Time) -> Result<Vec<Action>, StoreError> + Send>;
+type Call = Box<dyn FnOnce(&mut Participant, Time) -> Result<Vec<Action>, StoreError> + Send>;
+/// A block to mine, when it is there.
+pub type AskedTemplate = oneshot::Receiver<Result<Template, TemplateError>>;
 type SubmitAnswer = oneshot::Sender<Result<Accepted, Reject>>;
 
 enum Command {
@@ -154,17 +157,28 @@ impl NodeHandle {
         answered.blocking_recv().map_err(|_| Stopped)
     }
 
-    /// Asks the node's thread, and lets the caller go on until the answer comes. For threads that are not async.
+    /// Asks for a block to mine, on whatever the node (or the adversary that speaks for it) mines on, and lets the
+    /// caller go on until the answer comes. For threads that are not async.
     ///
     /// # Errors
     /// [`Stopped`].
-    pub fn query<R: Send + 'static>(
-        &self,
-        query: impl FnOnce(&mut Node, Time) -> R + Send + 'static,
-    ) -> Result<oneshot::Receiver<R>, Stopped> {
-        let (call, answered) = queried(query);
+    pub fn ask_template(&self, spec: CoinbaseSpec) -> Result<AskedTemplate, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let call: Call = Box::new(move |participant, now| {
+            // the caller may have stopped waiting
+            let _ = answer.send(participant.template(now, &spec));
+            Ok(Vec::new())
+        });
         self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
         Ok(answered)
+    }
+
+    /// As [`NodeHandle::ask_template`], and waits.
+    ///
+    /// # Errors
+    /// As there; within, why there is none.
+    pub fn template_blocking(&self, spec: CoinbaseSpec) -> Result<Result<Template, TemplateError>, Stopped> {
+        self.ask_template(spec)?.blocking_recv().map_err(|_| Stopped)
     }
 
     /// Runs `control` on the node's thread, carries out the actions it gives, and waits for its result. A storage
@@ -177,11 +191,11 @@ impl NodeHandle {
         control: impl FnOnce(&mut Node, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
     ) -> Result<R, Stopped> {
         let (answer, answered) = oneshot::channel();
-        let call: Call = Box::new(move |node, now| {
-            let (actions, result) = control(node, now)?;
+        let call: Call = Box::new(move |participant, now| {
+            let (actions, result) = control(participant.node_mut(), now)?;
             // the caller may have stopped waiting
             let _ = answer.send(result);
-            Ok(actions)
+            participant.filter(actions, now)
         });
         self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
         answered.blocking_recv().map_err(|_| Stopped)
@@ -209,9 +223,9 @@ fn queried<R: Send + 'static>(
     query: impl FnOnce(&mut Node, Time) -> R + Send + 'static,
 ) -> (Call, oneshot::Receiver<R>) {
     let (answer, answered) = oneshot::channel();
-    let call: Call = Box::new(move |node, now| {
+    let call: Call = Box::new(move |participant, now| {
         // the caller may have stopped waiting
-        let _ = answer.send(query(node, now));
+        let _ = answer.send(query(participant.node_mut(), now));
         Ok(Vec::new())
     });
     (call, answered)
@@ -231,23 +245,23 @@ impl Driver {
     /// The system gives no thread.
     pub fn start(
         name: &str,
-        node: Node,
+        participant: Participant,
         network: Option<(Network, mpsc::Receiver<Event>)>,
     ) -> std::io::Result<(NodeHandle, Self)> {
         let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
-        let picture = Picture::new(&node, now());
+        let picture = Picture::new(&participant, now());
         let (views_in, views) = watch::channel(picture.view());
         let (notices, _) = broadcast::channel(NOTICE_QUEUE);
         let handle = NodeHandle {
             commands,
             views,
             notices: notices.clone(),
-            reader: node.chain().reader(),
-            params: Arc::new(node.chain().params().clone()),
+            reader: participant.node().chain().reader(),
+            params: Arc::new(participant.node().chain().params().clone()),
         };
         let (network, incoming) = network.unzip();
         let world = World {
-            node,
+            participant,
             network,
             commands: command_queue,
             incoming,
@@ -285,7 +299,7 @@ enum Cause {
 }
 
 struct World {
-    node: Node,
+    participant: Participant,
     network: Option<Network>,
     commands: mpsc::Receiver<Command>,
     incoming: Option<mpsc::Receiver<Event>>,
@@ -307,7 +321,7 @@ impl World {
                 None => {
                     self.publish();
                     steps_unpublished = 0;
-                    let wait = self.node.deadline().map(|deadline| deadline.since(now()));
+                    let wait = self.participant.deadline().map(|deadline| deadline.since(now()));
                     let wait = wait.into_iter().chain(self.picture.mempool_due()).min();
                     runtime.block_on(next(&mut self.commands, self.incoming.as_mut(), wait))
                 }
@@ -316,8 +330,8 @@ impl World {
                 Cause::Command(Command::Stop) | Cause::Abandoned => break,
                 Cause::Command(Command::Call(call)) => self.step(call)?,
                 Cause::Command(Command::Submit(submission, answer)) => self.submit(submission, answer)?,
-                Cause::Event(event) => self.step(|node, now| node.handle(event, now))?,
-                Cause::Deadline => self.step(|node, now| node.handle(Event::Tick, now))?,
+                Cause::Event(event) => self.step(|participant, now| participant.handle(event, now))?,
+                Cause::Deadline => self.step(|participant, now| participant.handle(Event::Tick, now))?,
                 Cause::NetworkGone => self.incoming = None,
             }
             steps_unpublished += 1;
@@ -326,7 +340,7 @@ impl World {
                 steps_unpublished = 0;
             }
         }
-        self.node.flush()?;
+        self.participant.node_mut().flush()?;
         self.publish();
         Ok(())
     }
@@ -338,7 +352,7 @@ impl World {
             self.turn = (self.turn + 1) % 3;
             match self.turn {
                 0 => self.commands.try_recv().ok().map(Cause::Command),
-                1 => self.node.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline),
+                1 => self.participant.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline),
                 _ => self.incoming.as_mut()?.try_recv().ok().map(Cause::Event),
             }
         })
@@ -348,15 +362,15 @@ impl World {
         let id = SubmitId(self.next_submission);
         self.next_submission += 1;
         self.submitted.insert(id, answer);
-        self.step(|node, now| node.handle(Event::Submit(id, submission), now))
+        self.step(|participant, now| participant.handle(Event::Submit(id, submission), now))
     }
 
     fn step(
         &mut self,
-        work: impl FnOnce(&mut Node, Time) -> Result<Vec<Action>, StoreError>,
+        work: impl FnOnce(&mut Participant, Time) -> Result<Vec<Action>, StoreError>,
     ) -> Result<(), StoreError> {
         let now = now();
-        for action in work(&mut self.node, now)? {
+        for action in work(&mut self.participant, now)? {
             self.carry_out(action, now);
         }
         Ok(())
@@ -373,7 +387,7 @@ impl World {
                 }
             }
             Action::Notify(notice) => {
-                self.picture.note(&self.node, &notice);
+                self.picture.note(self.participant.node(), &notice);
                 // an error means that nobody watches
                 let _ = self.notices.send(Arc::new(Stamped { time: now, notice }));
             }
@@ -399,7 +413,7 @@ impl World {
     }
 
     fn publish(&mut self) {
-        if let Some(view) = self.picture.take(&self.node, now()) {
+        if let Some(view) = self.picture.take(&self.participant, now()) {
             self.views.send_replace(view);
         }
     }

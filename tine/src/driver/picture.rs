@@ -7,7 +7,7 @@ use tine_chain::chain::Chain;
 use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
 use tine_chain::tree::BlockEntry;
-use tine_node::Node;
+use tine_node::{Node, Participant};
 use tine_node::event::Notice;
 use tine_node::peers::PeerState;
 
@@ -33,7 +33,8 @@ pub(super) struct Picture {
 
 impl Picture {
     /// Everything, from the start.
-    pub(super) fn new(node: &Node, now: Time) -> Self {
+    pub(super) fn new(participant: &Participant, now: Time) -> Self {
+        let node = participant.node();
         let chain = node.chain();
         let mut headers = HeaderIndex::default();
         for entry in chain.tree().iter() {
@@ -48,6 +49,7 @@ impl Picture {
             time: now,
             network: chain.params().network,
             tip: info(&chain.tip().hash),
+            mining_parent: participant.mining_parent(),
             best_header: info(&chain.best_header().hash),
             tips: tips(chain, &headers, &active),
             headers: headers.clone(),
@@ -95,7 +97,9 @@ impl Picture {
     }
 
     /// The next view, if it differs from the last.
-    pub(super) fn take(&mut self, node: &Node, now: Time) -> Option<Arc<View>> {
+    pub(super) fn take(&mut self, participant: &Participant, now: Time) -> Option<Arc<View>> {
+        let node = participant.node();
+        let mining_parent = participant.mining_parent();
         let chain = node.chain();
         let peers = peers(node);
         let syncing = node.is_syncing();
@@ -103,12 +107,20 @@ impl Picture {
         let same = !self.chain_changed
             && !copy_mempool
             && syncing == self.view.syncing
+            && mining_parent == self.view.mining_parent
             && same_peers(&peers, &self.view.peers);
         if same {
             return None;
         }
         let mut view =
-            View { number: self.view.number + 1, time: now, peers, syncing, ..(*self.view).clone() };
+            View {
+            number: self.view.number + 1,
+            time: now,
+            peers,
+            syncing,
+            mining_parent,
+            ..(*self.view).clone()
+        };
         if self.chain_changed {
             self.chain_changed = false;
             follow(&mut self.active, chain);

@@ -207,15 +207,17 @@ impl MinerHandle {
         let template = self
             .0
             .node
-            .with_blocking(move |node, now| node.template(None, now, &spec))?
+            .template_blocking(spec)?
             .map_err(|error| MineError::NoTemplate(error.to_string()))?;
         let parent = template.block.header.prev_block;
-        let stale = || self.0.stop.load(Ordering::Relaxed) || self.0.node.view().tip.hash != parent;
+        let stale = || self.0.stop.load(Ordering::Relaxed) || self.0.node.view().mining_parent != parent;
         let Some(nonce) = worker::scan_all_cores(&template, &self.0.hashes, &stale) else {
             return if self.0.node.is_stopped() { Err(Stopped.into()) } else { Ok(None) };
         };
         match self.0.submit(template.block, nonce)?.map_err(MineError::Rejected)? {
             Accepted::Connected(hash) => Ok(Some(hash)),
+            // an adversary's own branch, which need not be the active one
+            Accepted::SideBranch(hash) if !self.0.node.view().is_active(&parent) => Ok(Some(hash)),
             Accepted::SideBranch(_)
             | Accepted::Duplicate(_)
             | Accepted::Inconclusive(_)

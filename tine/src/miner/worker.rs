@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tine_chain::mining::Scanner;
-use tine_node::template::{Template, TemplateError};
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tine_node::template::Template;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::bucket::Bucket;
 use super::{Job, Shared};
-use crate::driver;
+use crate::driver::{self, AskedTemplate};
 use crate::view::{MempoolView, View};
 
 /// How long a template is kept although the mempool has changed.
@@ -24,12 +24,10 @@ const CHUNK: u32 = 20_000;
 /// Hashes tried before it is worth starting threads.
 const ALONE: u32 = 5_000;
 
-type Asked = oneshot::Receiver<Result<Template, TemplateError>>;
-
 struct Worker<'a> {
     shared: &'a Shared,
     job: Option<Job>,
-    asked: Option<Asked>,
+    asked: Option<AskedTemplate>,
     asked_at: Instant,
     /// The mempool that the last template was asked for with.
     mempool: Option<Arc<MempoolView>>,
@@ -66,11 +64,11 @@ impl Worker<'_> {
         self.asked = None;
     }
 
-    /// Sees to it that there is a job on the tip of `view`; `None`: not yet.
+    /// Sees to it that there is a job on the block that `view` says is mined on; `None`: not yet.
     fn prepare(&mut self, view: &View) -> Option<()> {
         self.collect();
         let usable = |job: &Job| {
-            job.template.block.header.prev_block == view.tip.hash && job.next <= u64::from(u32::MAX)
+            job.template.block.header.prev_block == view.mining_parent && job.next <= u64::from(u32::MAX)
         };
         let usable = self.job.as_ref().is_some_and(usable);
         let same_mempool = self.mempool.as_ref().is_some_and(|mempool| Arc::ptr_eq(mempool, &view.mempool));
@@ -89,7 +87,7 @@ impl Worker<'_> {
     fn ask(&mut self) {
         let spec = self.shared.coinbase(self.shared.lock);
         self.asked_at = Instant::now();
-        self.asked = self.shared.node.query(move |node, now| node.template(None, now, &spec)).ok();
+        self.asked = self.shared.node.ask_template(spec).ok();
     }
 
     /// Takes a template that has arrived.

@@ -89,7 +89,7 @@ pub(crate) fn make(context: &Context, lock: Lock) -> Result<Template, RpcError> 
     let mut extra = COINBASE_TAG.to_vec();
     extra.extend_from_slice(&context.next_extranonce().to_be_bytes());
     let spec = CoinbaseSpec { lock, extra };
-    let template = context.node.with_blocking(move |node, now| node.template(None, now, &spec))?;
+    let template = context.node.template_blocking(spec)?;
     template.map_err(|error| RpcError::new(Code::Misc, error.to_string()))
 }
 

@@ -22,7 +22,7 @@ use tine_chain::params::{Network, Params};
 use tine_chain::policy::Policy;
 use tine_chain::signature;
 use tine_chain::store::memory::MemoryStore;
-use tine_node::{Node, NodeConfig};
+use tine_node::{Node, NodeConfig, Participant};
 use tokio::runtime::Runtime;
 
 /// The secret key that mining pays in these tests.
@@ -61,7 +61,7 @@ impl TestNode {
         let chain = Chain::open(params.clone(), Box::new(MemoryStore::new()), ChainOptions::default())
             .expect("an empty store opens");
         let node = Node::new(chain, NodeConfig::new(params));
-        let (handle, driver) = Driver::start("test", node, None).expect("a thread");
+        let (handle, driver) = Driver::start("test", Participant::honest(node), None).expect("a thread");
         let mut context = Context::new("test", handle);
         context.mining_lock = Some(Policy::key(signature::public_key(&SECRET)).lock());
         let mut wallet_thread = None;
