@@ -360,7 +360,8 @@ fn a_majority_rewrites_what_was_confirmed() {
 /// The closed form of Eyal and Sirer (2014), equation 8: the pool's share of the blocks.
 fn eyal_sirer(alpha: f64, gamma: f64) -> f64 {
     let a = alpha;
-    (a * (1.0 - a).powi(2) * (4.0 * a + gamma * (1.0 - 2.0 * a)) - a.powi(3)) / (1.0 - a * (1.0 + (2.0 - a) * a))
+    (a * (1.0 - a).powi(2) * (4.0 * a + gamma * (1.0 - 2.0 * a)) - a.powi(3))
+        / (1.0 - a * (1.0 + (2.0 - a) * a))
 }
 
 #[test]
@@ -381,7 +382,11 @@ fn a_selfish_pool_earns_what_eyal_and_sirer_say() {
             draw = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             draw = (draw ^ (draw >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             let uniform = ((draw ^ (draw >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
-            if uniform < ALPHA { world.mine_as(1, 9) } else { world.mine_as(0, 1) };
+            if uniform < ALPHA {
+                world.mine_as(1, 9)
+            } else {
+                world.mine_as(0, 1)
+            };
             world.run(SECOND);
         }
         let (own, tip) = (blocks_of(&world, 0, 9), height(&world, 0));

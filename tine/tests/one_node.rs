@@ -30,7 +30,8 @@ fn start(dir: &Path, rate: Option<HashRate>) -> World {
     let chain =
         Chain::open(params.clone(), Box::new(store), ChainOptions::default()).expect("the chain opens");
     let (node, driver) =
-        Driver::start("alice", Participant::honest(Node::new(chain, NodeConfig::new(params))), None).expect("a thread");
+        Driver::start("alice", Participant::honest(Node::new(chain, NodeConfig::new(params))), None)
+            .expect("a thread");
     let (wallets, thread) =
         WalletService::start(node.clone(), &dir.join("wallets"), "alice", &["alice", "bob", "carol"])
             .expect("wallets open");

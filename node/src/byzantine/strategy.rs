@@ -105,7 +105,9 @@ impl Strategy {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Selfish => "hides its blocks and shows them to waste others' work (Eyal and Sirer 2014)",
-            Self::LeadStubborn => "selfish, and shows only one block when it is one ahead (Nayak et al. 2016, L)",
+            Self::LeadStubborn => {
+                "selfish, and shows only one block when it is one ahead (Nayak et al. 2016, L)"
+            }
             Self::EqualForkStubborn => {
                 "selfish, and hides the block that would win a race (Nayak et al. 2016, F)"
             }

@@ -10,13 +10,13 @@ use tine_chain::hash::{BlockHash, sha256};
 use tine_chain::reject::Reject;
 use tine_chain::time::Time;
 use tine_chain::transaction::Transaction;
-use tine_node::{Node, Participant, Strategy};
 use tine_node::event::{
     Accepted, Action, Event, GossipId, Notice, PeerId, RequestId, Submission, SubmitId, Verdict,
 };
 use tine_node::peers::Offence;
 use tine_node::template::CoinbaseSpec;
 use tine_node::wire::{Gossip, Request, Response};
+use tine_node::{Node, Participant, Strategy};
 
 use super::{info, lock, mine_on, solve, start};
 

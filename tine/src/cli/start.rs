@@ -48,7 +48,9 @@ impl TypedValueParser for StrategyParser {
         value: &std::ffi::OsStr,
     ) -> Result<Strategy, clap::Error> {
         let parse = |text: &str| text.parse::<Strategy>();
-        clap::builder::StringValueParser::new().try_map(move |text| parse(&text)).parse_ref(command, arg, value)
+        clap::builder::StringValueParser::new()
+            .try_map(move |text| parse(&text))
+            .parse_ref(command, arg, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -181,9 +181,10 @@ fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[Fu
         let address = node.miner.as_ref().map(|miner| miner.status().address).unwrap_or_default();
         let balance = node.wallets.balance(None).map(|balance| balance.confirmed).unwrap_or_default();
         let share = share_of(place, devnet.nodes);
-        let byzantine = devnet.byzantine.get(&node.name).map_or_else(String::new, |strategy| {
-            out.alarm(format!("  BYZANTINE: {strategy}")).to_string()
-        });
+        let byzantine = devnet
+            .byzantine
+            .get(&node.name)
+            .map_or_else(String::new, |strategy| out.alarm(format!("  BYZANTINE: {strategy}")).to_string());
         out.line(format!(
             " {:<6} rpc {}  p2p {}  miner {share:>2.0} %  {address}  {balance}{byzantine}",
             out.bold(format!("{:<6}", node.name)),

@@ -352,7 +352,9 @@ impl World {
             self.turn = (self.turn + 1) % 3;
             match self.turn {
                 0 => self.commands.try_recv().ok().map(Cause::Command),
-                1 => self.participant.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline),
+                1 => {
+                    self.participant.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline)
+                }
                 _ => self.incoming.as_mut()?.try_recv().ok().map(Cause::Event),
             }
         })

@@ -7,9 +7,9 @@ use tine_chain::chain::Chain;
 use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
 use tine_chain::tree::BlockEntry;
-use tine_node::{Node, Participant};
 use tine_node::event::Notice;
 use tine_node::peers::PeerState;
+use tine_node::{Node, Participant};
 
 use crate::view::{
     ActiveChain, BlockInfo, BlockStatus, HeaderIndex, MempoolEntry, MempoolView, PeerView, RECENT_REORGS,
@@ -112,8 +112,7 @@ impl Picture {
         if same {
             return None;
         }
-        let mut view =
-            View {
+        let mut view = View {
             number: self.view.number + 1,
             time: now,
             peers,

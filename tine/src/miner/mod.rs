@@ -204,11 +204,8 @@ impl MinerHandle {
     /// `None`: somebody else was faster.
     fn mine_one(&self, lock: Lock) -> Result<Option<BlockHash>, MineError> {
         let spec = self.0.coinbase(lock);
-        let template = self
-            .0
-            .node
-            .template_blocking(spec)?
-            .map_err(|error| MineError::NoTemplate(error.to_string()))?;
+        let template =
+            self.0.node.template_blocking(spec)?.map_err(|error| MineError::NoTemplate(error.to_string()))?;
         let parent = template.block.header.prev_block;
         let stale = || self.0.stop.load(Ordering::Relaxed) || self.0.node.view().mining_parent != parent;
         let Some(nonce) = worker::scan_all_cores(&template, &self.0.hashes, &stale) else {
