@@ -113,6 +113,12 @@ pub struct PeerState {
     pub since: Time,
     /// The best header that it is known to have.
     pub best: Option<PeerTip>,
+    /// The height of the first header that it named (Core: `startingheight`).
+    pub starting_height: Option<u32>,
+    /// When it last gave us a block that we did not have (Core: `last_block`).
+    pub last_block: Option<Time>,
+    /// When it last gave us a transaction that we took (Core: `last_transaction`).
+    pub last_transaction: Option<Time>,
     /// The sum of its penalties.
     pub score: u32,
     /// How far the exchange with it has come.
@@ -149,6 +155,9 @@ impl PeerState {
             info,
             since: now,
             best: None,
+            starting_height: None,
+            last_block: None,
+            last_transaction: None,
             score: 0,
             sync: SyncState::Headers,
             in_flight: BTreeSet::new(),
@@ -173,6 +182,7 @@ impl PeerState {
     /// Learns that the peer has the block of `tip`.
     pub(crate) fn has(&mut self, tip: PeerTip) {
         self.lacking.remove(&tip.hash);
+        self.starting_height.get_or_insert(tip.height);
         if self.best.is_none_or(|best| best.work < tip.work) {
             self.best = Some(tip);
         }

@@ -342,6 +342,7 @@ impl Node {
         let hash = block.hash();
         match self.receive_block(Arc::new(block), None) {
             Ok(Inserted::New) => {
+                self.gave_block(peer);
                 if let Some(peer) = vouched {
                     self.downloads.set_server(hash, peer);
                 }

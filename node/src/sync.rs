@@ -1,7 +1,7 @@
 //! Catching up: headers first, then the bodies of the best header chain, from several peers at once.
 //!
-//! Every peer is asked for headers when it connects and again every [`crate::NodeConfig::headers_interval`], so that
-//! nodes agree again after a partition that nobody noticed. Bodies are asked for within [`WINDOW`] of the active chain,
+//! Every peer is asked for headers when it connects, twice again while the connection is young ([`SETTLING`]), and every
+//! [`crate::NodeConfig::headers_interval`] from then on, so that nodes agree again after a partition that nobody noticed. Bodies are asked for within [`WINDOW`] of the active chain,
 //! of peers whose headers have them, at most [`MAX_BLOCKS_IN_FLIGHT`] of each. A peer that alone keeps the window from
 //! moving is dropped after two seconds, twice as long for the next one (Core: `BLOCK_STALLING_TIMEOUT`).
 
@@ -24,6 +24,9 @@ use crate::wire::{MAX_HEADERS, Request};
 
 /// How far above the active chain bodies are fetched (Core: `BLOCK_DOWNLOAD_WINDOW`).
 pub const WINDOW: u32 = 1_024;
+/// When a new peer is asked for headers again: gossip reaches it only once both sides have subscribed and grafted, and
+/// a block found until then would otherwise wait for the next round.
+pub const SETTLING: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// How long to wait before a peer is asked again for what it did not have.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a peer may keep the window from moving, at first (Core: `BLOCK_STALLING_TIMEOUT_DEFAULT`).
@@ -167,7 +170,8 @@ impl Node {
             state.headers_due = self.now;
             return;
         }
-        state.headers_due = next;
+        let settling = SETTLING.iter().map(|after| state.since + *after).find(|at| *at > self.now);
+        state.headers_due = settling.map_or(next, |at| at.min(next));
         let best = self.chain.best_header();
         let from = self.chain.tree().parent(best).unwrap_or(best).hash;
         let locator = self.chain.locator(&from);
@@ -369,6 +373,7 @@ impl Node {
             Ok(Inserted::New) => {
                 self.activation_due = true;
                 if let Some(peer) = vouched {
+                    self.gave_block(peer);
                     self.downloads.set_server(hash, peer);
                 }
             }
@@ -383,6 +388,13 @@ impl Node {
             }
         }
         outcome
+    }
+
+    /// The peer gave us a block that we did not have.
+    pub(crate) fn gave_block(&mut self, peer: PeerId) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.last_block = Some(self.now);
+        }
     }
 
     /// When something in here is due.

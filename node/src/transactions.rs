@@ -88,7 +88,12 @@ impl Node {
             return Ok(Err(Reject::MissingInputs));
         }
         let refusal = match self.accept_transaction(&tx)? {
-            Ok(_) => return Ok(Ok(())),
+            Ok(_) => {
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.last_transaction = Some(self.now);
+                }
+                return Ok(Ok(()));
+            }
             Err(refusal) => refusal,
         };
         self.transaction_refused(&[peer], tx, &refusal);

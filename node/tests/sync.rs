@@ -124,6 +124,19 @@ fn a_partition_heals_without_a_new_connection_and_without_a_new_block() {
 }
 
 #[test]
+fn a_block_that_gossip_misses_while_the_link_is_young_is_asked_for_soon() {
+    let mut world = World::new((0..2).map(new_node).collect());
+    world.link(0, 1);
+    for (found, known) in [(500, 1_500), (2_000, 3_500)] {
+        world.run_until(found);
+        // gossip goes to those who have grafted, and nobody has
+        world.gossip_reaches_nobody(|world| world.mine(0, 1));
+        world.run_until(known);
+        world.assert_agreed();
+    }
+}
+
+#[test]
 fn unconfirmed_payments_cross_a_healed_link() {
     let mut world = World::new((0..3).map(new_node).collect());
     world.link(0, 1);

@@ -246,6 +246,12 @@ impl Book {
         }
     }
 
+    /// The address of a wanted peer whose dials have not failed since it was last met, or asked for.
+    pub(crate) fn first_failure(&self, id: u64) -> Option<&str> {
+        let wanted = self.wanted.get(&id).filter(|wanted| wanted.backoff.failures == 0)?;
+        Some(&wanted.target.text)
+    }
+
     /// How often the dial of a wanted peer has failed in a row: which of a name's addresses is next.
     pub(crate) fn failures(&self, id: u64) -> usize {
         self.wanted.get(&id).map_or(0, |wanted| wanted.backoff.failures as usize)

@@ -91,6 +91,10 @@ pub struct Peer {
     pub bytes_sent: u64,
     /// Bytes of requests, responses and gossip received from it.
     pub bytes_received: u64,
+    /// When a request or response was last sent to it.
+    pub last_sent: Option<Time>,
+    /// When a request, response or gossip was last received from it.
+    pub last_received: Option<Time>,
     /// Connections with it.
     pub connections: usize,
 }

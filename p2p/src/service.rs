@@ -253,7 +253,8 @@ impl Service {
             self.save_due = true;
         }
         let own = self.identity();
-        let session = self.sessions.open(peer, Link { id: connection, outbound, address });
+        let session =
+            self.sessions.open(peer, Link { id: connection, outbound, address, opened: Instant::now() });
         if let Some(surplus) = session.surplus(&own) {
             self.swarm.close_connection(surplus);
         }
@@ -373,7 +374,7 @@ impl Service {
             self.judge(&id, &source, MessageAcceptance::Ignore);
             return;
         };
-        session.bytes_received += message.data.len() as u64;
+        session.received(message.data.len());
         let number = session.number;
         let Some(gossip) = self.topics.decode(&message.topic, &message.data) else {
             self.judge(&id, &source, MessageAcceptance::Reject);

@@ -13,6 +13,8 @@ use crate::address::{ip_of, socket_of, transport_of};
 use crate::network::Peer;
 use crate::now;
 
+/// Connections made within this time of each other may come from two nodes that dialled each other at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
 /// The longest user agent that is kept.
 const MAX_AGENT: usize = 64;
 
@@ -23,6 +25,7 @@ pub(crate) struct Link {
     pub(crate) outbound: bool,
     /// Without `/p2p/…`.
     pub(crate) address: Multiaddr,
+    pub(crate) opened: Instant,
 }
 
 /// A peer from its first connection's start to its last one's end.
@@ -38,8 +41,10 @@ pub(crate) struct Session {
     since: Time,
     ping: Option<Duration>,
     ping_min: Option<Duration>,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
+    bytes_sent: u64,
+    bytes_received: u64,
+    last_sent: Option<Time>,
+    last_received: Option<Time>,
     /// Bytes of responses that are on their way to it.
     pub(crate) response_bytes: usize,
     /// Requests to it that are under way.
@@ -64,6 +69,8 @@ impl Session {
             ping_min: None,
             bytes_sent: 0,
             bytes_received: 0,
+            last_sent: None,
+            last_received: None,
             response_bytes: 0,
             under_way: 0,
             waiting: VecDeque::new(),
@@ -109,6 +116,8 @@ impl Session {
             ping_min: self.ping_min,
             bytes_sent: self.bytes_sent,
             bytes_received: self.bytes_received,
+            last_sent: self.last_sent,
+            last_received: self.last_received,
             connections: self.links.len(),
         }
     }
@@ -116,6 +125,18 @@ impl Session {
     /// Keeps what can be shown to a person of the user agent that the peer gave itself.
     pub(crate) fn set_agent(&mut self, agent: &str) {
         self.agent = agent.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_AGENT).collect();
+    }
+
+    /// Counts a message that goes to the peer.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes_sent += bytes as u64;
+        self.last_sent = Some(now());
+    }
+
+    /// Counts a message that came from the peer.
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.bytes_received += bytes as u64;
+        self.last_received = Some(now());
     }
 
     pub(crate) fn measured(&mut self, round_trip: Duration) {
@@ -126,10 +147,12 @@ impl Session {
     /// The connection that is one too many, if there is one that we are to close.
     ///
     /// Two nodes that dial each other at once have two connections. Both see it and both keep the one that the
-    /// lesser identity dialled. Of two in one direction, whoever dialled closes the later one.
+    /// lesser identity dialled. Of two in one direction, whoever dialled closes the later one. But a peer that dials
+    /// us long after has lost the connection that we still think is there: it was killed, or its machine slept.
     pub(crate) fn surplus(&self, own: &Identity) -> Option<ConnectionId> {
-        if self.links.len() < 2 {
-            return None;
+        let [first, .., last] = &self.links[..] else { return None };
+        if !last.outbound && last.opened.duration_since(first.opened) > AT_ONCE {
+            return Some(first.id);
         }
         let keeps_outbound = own < &self.identity;
         let is_mixed =
@@ -202,7 +225,7 @@ mod tests {
 
     fn link(id: usize, outbound: bool) -> Link {
         let address = "/ip4/127.0.0.1/tcp/1".parse().expect("a multiaddress");
-        Link { id: ConnectionId::new_unchecked(id), outbound, address }
+        Link { id: ConnectionId::new_unchecked(id), outbound, address, opened: Instant::now() }
     }
 
     fn pair() -> (Identity, Identity) {
@@ -238,6 +261,20 @@ mod tests {
         let mut sessions = Sessions::default();
         sessions.open(less, link(1, false));
         assert_eq!(sessions.open(less, link(2, false)).surplus(&greater), None);
+    }
+
+    #[test]
+    fn a_peer_that_dials_again_long_after_has_lost_the_older_connection() {
+        let (less, greater) = pair();
+        for (own, peer) in [(less, greater), (greater, less)] {
+            for old_was_outbound in [true, false] {
+                let mut sessions = Sessions::default();
+                sessions.open(peer, link(1, old_was_outbound));
+                let later = Instant::now() + 2 * AT_ONCE;
+                let session = sessions.open(peer, Link { opened: later, ..link(2, false) });
+                assert_eq!(session.surplus(&own), Some(ConnectionId::new_unchecked(1)));
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tine_chain::params::Network;
 use tine_node::Strategy;
 
@@ -41,16 +42,16 @@ pub struct File {
     log: Option<String>,
     log_format: Option<LogFormat>,
     rpc_bind: Option<IpAddr>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
     rpc_allow_host: Vec<String>,
     rpc_auth: Option<Secret>,
     cache: Option<u32>,
     max_mempool: Option<u32>,
     network: Option<NodeNetwork>,
     name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
     listen: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
     connect: Vec<String>,
     #[serde(default)]
     connect_only: bool,
@@ -67,6 +68,27 @@ pub struct File {
     seed: Option<u64>,
     #[serde(default)]
     devnet: DevnetFile,
+}
+
+/// Reads a text, or a list of them, as the command line takes an option once or more often.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Texts;
+    impl<'de> Visitor<'de> for Texts {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a text or a list of texts, as in [\"127.0.0.1:18444\", \"127.0.0.1:18454\"]")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list))
+        }
+    }
+    deserializer.deserialize_any(Texts)
 }
 
 /// The table `[devnet]`.
@@ -393,7 +415,7 @@ mod tests {
     #[test]
     fn flags_hide_the_file_and_the_file_hides_the_defaults() {
         let file: File = toml::from_str(
-            "network = 'regtest'\nhashrate = '50kH/s'\nrpc-port = 1234\nlisten = ['0.0.0.0:5']",
+            "network = 'regtest'\nhashrate = '50kH/s'\nrpc-port = 1234\nlisten = ['0.0.0.0:5']\nconnect = '10.0.0.1:6'",
         )
         .expect("a file that parses");
         let settings = NodeSettings::resolve(&node_args("tine node --rpc-port 99"), &file).expect("resolves");
@@ -401,6 +423,7 @@ mod tests {
         assert_eq!(settings.network, Network::Regtest);
         assert_eq!(settings.hashrate, Some(HashRate(50_000)));
         assert_eq!(settings.listen, ["0.0.0.0:5"]);
+        assert_eq!(settings.connect, ["10.0.0.1:6"], "one needs no brackets");
         assert_eq!(settings.miner_threads, 1);
         assert_eq!(settings.start.rpc_bind, IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
@@ -413,6 +436,7 @@ mod tests {
             ("hashrat = '5k'", "hashrat"),
             ("hashrate = 5", "hashrate"),
             ("hashrate = 'fast'", "hashrate"),
+            ("listen = 5", "a list of texts"),
             ("mine = true\nmine = false", "mine"),
             ("rpc-port = 70000", "rpc-port"),
             ("rpc-port = 0", "rpc-port"),

@@ -258,7 +258,10 @@ fn p2p_config(options: &Options, params: &Params) -> P2pConfig {
 }
 
 fn p2p_failed(options: &Options, error: &tine_p2p::Error) -> Error {
-    let text = format!("{}: {error}", options.name);
+    let mut text = format!("{}: {error}", options.name);
+    if matches!(error, tine_p2p::Error::Listen { .. }) {
+        text.push_str("; choose another with --listen");
+    }
     match error {
         tine_p2p::Error::BadAddress { .. } => Error::Usage(text),
         tine_p2p::Error::BadIdentity(_)
@@ -338,9 +341,15 @@ async fn start_server(options: &Options, context: &Arc<Context>) -> Result<Serve
     config.cookie = Some(cookie_path(options));
     config.users = options.start.rpc_auth.iter().map(|secret| secret.expose().to_owned()).collect();
     let bind = config.bind;
-    Server::start(config, Arc::clone(context))
-        .await
-        .map_err(|error| Error::failed(format!("{}: RPC on {bind}", options.name), error))
+    if config.allow_remote {
+        tracing::warn!(%bind, "RPC is open to other machines, and not encrypted: who has the password drives this node");
+    }
+    Server::start(config, Arc::clone(context)).await.map_err(|error| {
+        Error::Failed(format!(
+            "{}: RPC on {bind}: {error}; choose another port with --rpc-port",
+            options.name
+        ))
+    })
 }
 
 fn cookie_path(options: &Options) -> PathBuf {

@@ -228,15 +228,19 @@ pub struct WalletNew {
     pub passphrase: String,
 }
 
-/// A wallet to be made from its phrase.
+/// A wallet to be made again, from its phrase or from a backup.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WalletRestore {
     /// Its name.
     pub name: String,
     /// 12 or 24 words (BIP 39).
-    pub phrase: String,
-    /// What encrypts its keystore; never empty.
+    #[serde(default)]
+    pub phrase: Option<String>,
+    /// A file that `tine_walletbackup` wrote, on the node's machine.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// What encrypts its keystore, and encrypted the backup; never empty.
     pub passphrase: String,
 }
 

@@ -146,9 +146,9 @@ fn say_who_it_is(out: Out, node: &FullNode) {
 /// The port is taken.
 pub async fn start_page(port: u16, start: &StartSettings, nodes: Vec<Arc<Context>>) -> Result<Page, Error> {
     let bind = SocketAddr::new(start.rpc_bind, port);
-    Page::start(bind, !bind.ip().is_loopback(), &start.rpc_allow_host, nodes)
-        .await
-        .map_err(|error| Error::failed(format!("the explorer on {bind}"), error))
+    Page::start(bind, !bind.ip().is_loopback(), &start.rpc_allow_host, nodes).await.map_err(|error| {
+        Error::Failed(format!("the explorer on {bind}: {error}; choose another port with --explorer-port"))
+    })
 }
 
 /// The log of a node that runs alone: what the pure crates report as facts.

@@ -257,6 +257,12 @@ pub struct PeerView {
     pub best_hash: Option<BlockHash>,
     /// That header's height.
     pub best_height: u32,
+    /// The height of the first header that it named.
+    pub starting_height: Option<u32>,
+    /// When it last gave us a block that we did not have.
+    pub last_block: Option<Time>,
+    /// When it last gave us a transaction that we took.
+    pub last_transaction: Option<Time>,
     /// Its score: what it has done wrong so far; it is sent away at 100.
     pub score: u32,
 }

@@ -244,6 +244,14 @@ fn keystores_are_opened_by_their_passphrase_only(dir: &Path) {
     assert!(tine(dir, &["wallet", "backup", path, "savings"]).status.success());
     assert_eq!(tine(dir, &["wallet", "backup", path, "savings"]).status.code(), Some(1), "never overwritten");
     assert_eq!(std::fs::read_to_string(&backup).expect("there"), text);
+
+    let again = ["wallet", "restore", "again", "--file", path, "--on", "carol"];
+    assert_eq!(typed(dir, "wrong horse\n", &again).status.code(), Some(1));
+    let made = typed(dir, "correct horse\n", &again);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let address =
+        |node: &str, wallet: &str| json(dir, &["wallet", "address", wallet, "--on", node])["address"].clone();
+    assert_eq!(address("carol", "again"), address("alice", "savings"));
 }
 
 fn cookies_are_private(dir: &Path) {

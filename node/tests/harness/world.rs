@@ -47,6 +47,8 @@ pub struct World {
     pub now: Time,
     next: u64,
     pub latency: Duration,
+    /// Whether gossip is lost on every link.
+    deaf: bool,
     answers: BTreeMap<SubmitId, Result<Accepted, Reject>>,
     /// Everything that was held against anybody: who says so, of whom.
     pub offences: Vec<(usize, usize, Offence)>,
@@ -70,6 +72,7 @@ impl World {
             now: start(),
             next: 0,
             latency: Duration::from_millis(50),
+            deaf: false,
             answers: BTreeMap::new(),
             offences: Vec::new(),
             notices: Vec::new(),
@@ -185,6 +188,9 @@ impl World {
     }
 
     fn spread(&mut self, at: usize, except: Option<PeerId>, bytes: &[u8]) {
+        if self.deaf {
+            return;
+        }
         let others: Vec<PeerId> =
             self.members[at].neighbours.keys().copied().filter(|peer| Some(*peer) != except).collect();
         for peer in others {
@@ -232,6 +238,19 @@ impl World {
             self.deliver(to, from, parcel);
         }
         self.now = end;
+    }
+
+    /// Runs until so many milliseconds after the start.
+    pub fn run_until(&mut self, millis: u64) {
+        self.run((start() + Duration::from_millis(millis)).since(self.now));
+    }
+
+    /// Does something whose gossip is lost.
+    pub fn gossip_reaches_nobody<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.deaf = true;
+        let result = work(self);
+        self.deaf = false;
+        result
     }
 
     fn submit(&mut self, at: usize, submission: Submission) -> Result<Accepted, Reject> {

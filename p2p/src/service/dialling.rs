@@ -234,7 +234,13 @@ impl Service {
 
     fn end_dial(&mut self, dial: Dial, reached: Option<Identity>, reason: &str) {
         match (dial, reached) {
-            (Dial::Wanted(id), reached) => self.book.dialled(id, reached),
+            (Dial::Wanted(id), reached) => {
+                // said once, not at every attempt
+                if let Some(address) = self.book.first_failure(id).filter(|_| reached.is_none()) {
+                    tracing::warn!(address, reason, "can't reach a peer that was asked for; still trying");
+                }
+                self.book.dialled(id, reached);
+            }
             (Dial::Met(_), Some(_)) => {}
             (Dial::Met(peer), None) => self.book.missed(&peer),
             (Dial::Once(_, answer), Some(_)) => {

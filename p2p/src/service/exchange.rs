@@ -72,7 +72,7 @@ impl Service {
     fn send_request(&mut self, peer: PeerId, id: RequestId, bytes: Vec<u8>, again: bool) {
         let Some(session) = self.sessions.numbered(peer) else { return };
         session.under_way += 1;
-        session.bytes_sent += bytes.len() as u64;
+        session.sent(bytes.len());
         let identity = session.identity;
         let frame = Frame::Outgoing(bytes.clone());
         let outbound = self.swarm.behaviour_mut().sync.send_request(&identity, frame);
@@ -108,7 +108,7 @@ impl Service {
             return;
         }
         session.response_bytes += size;
-        session.bytes_sent += size as u64;
+        session.sent(size);
         self.exchange.sending_bytes += size;
         let sending = Sending { peer: session.identity, bytes: size };
         self.exchange.sending.insert(waiting.inbound, sending);
@@ -163,7 +163,7 @@ impl Service {
             // With the channel, the stream is dropped.
             Err(error) => return self.on_malformed(peer, error),
         };
-        session.bytes_received += bytes as u64;
+        session.received(bytes);
         let id = RequestId(self.exchange.next);
         self.exchange.next += 1;
         self.exchange.waiting.insert(id, Waiting { inbound, channel });
@@ -177,7 +177,7 @@ impl Service {
         match response.received() {
             Ok((response, bytes)) => {
                 if let Some(session) = self.sessions.numbered(asked.peer) {
-                    session.bytes_received += bytes as u64;
+                    session.received(bytes);
                 }
                 self.outbox.push_back(Event::Response(asked.peer, asked.id, response));
             }

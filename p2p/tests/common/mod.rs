@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 /// The chain of the tests.
 pub(crate) const GENESIS: BlockHash = BlockHash([0x5a; 32]);
 /// Longer than anything here takes, also on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for what must not happen to happen, if it did.
 pub(crate) const A_WHILE: Duration = Duration::from_millis(1_500);
 

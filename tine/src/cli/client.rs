@@ -81,10 +81,13 @@ pub enum WalletCommand {
         #[command(flatten)]
         target: TargetArgs,
     },
-    /// Make a wallet again from its phrase, which is asked for or read from standard input
+    /// Make a wallet again from its phrase, which is asked for or read from standard input, or from a backup
     Restore {
         /// Its name
         name: String,
+        /// A file that `tine wallet backup` wrote, on the node's machine [default: ask for the words]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
         /// Which node
         #[command(flatten)]
         target: TargetArgs,
@@ -108,7 +111,7 @@ pub enum WalletCommand {
     Send(SendArgs),
     /// List a wallet's payments, and what became of them
     History(WalletTarget),
-    /// Copy a wallet's keystore to a new file
+    /// Copy a wallet's keystore, sealed as it is, to a new file; `restore --file` takes it back
     Backup {
         /// The file; it must not exist
         path: PathBuf,

@@ -1,5 +1,7 @@
 //! `tine wallet`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{Target, pay};
@@ -20,7 +22,9 @@ use crate::passphrase;
 pub(super) fn run(out: Out, settings: &Settings, command: WalletCommand) -> Result<(), Error> {
     match command {
         WalletCommand::New { name, target } => make(out, settings, name, &target),
-        WalletCommand::Restore { name, target } => restore(out, settings, name, &target),
+        WalletCommand::Restore { name, file, target } => {
+            restore(out, settings, name, file.as_deref(), &target)
+        }
         WalletCommand::List(args) => list(out, &Target::resolve(settings, &args)?),
         WalletCommand::Address { new, wallet } => {
             let request = WalletAddress { wallet: wallet.wallet.clone(), new };
@@ -35,10 +39,13 @@ pub(super) fn run(out: Out, settings: &Settings, command: WalletCommand) -> Resu
         WalletCommand::Send(args) => pay::send(out, settings, &args),
         WalletCommand::History(wallet) => history(out, settings, &wallet),
         WalletCommand::Backup { path, wallet } => {
-            let path = std::path::absolute(&path).map_err(|error| Error::failed(path.display(), error))?;
-            let request = WalletBackup { wallet: wallet.wallet.clone(), path: path.display().to_string() };
+            let path = absolute(&path)?;
+            let request = WalletBackup { wallet: wallet.wallet.clone(), path: path.clone() };
             near(settings, &wallet)?.client.call(methods::WALLET_BACKUP, request)?;
-            out.line(format!("copied to {}; with its passphrase it restores every key", path.display()));
+            out.line(format!("copied to {path}"));
+            out.line(format!(
+                "with its passphrase it restores every key: tine wallet restore NAME --file {path}"
+            ));
             out.document(&json!({ "path": path }));
             Ok(())
         }
@@ -79,11 +86,34 @@ fn make(out: Out, settings: &Settings, name: String, target: &TargetArgs) -> Res
     Ok(())
 }
 
-fn restore(out: Out, settings: &Settings, name: String, target: &TargetArgs) -> Result<(), Error> {
+/// The node may run in another directory.
+fn absolute(path: &Path) -> Result<String, Error> {
+    let absolute = std::path::absolute(path).map_err(|error| Error::failed(path.display(), error))?;
+    Ok(absolute.display().to_string())
+}
+
+fn restore(
+    out: Out,
+    settings: &Settings,
+    name: String,
+    file: Option<&Path>,
+    target: &TargetArgs,
+) -> Result<(), Error> {
     let target = Target::resolve(settings, target)?;
-    let phrase = passphrase::ask("the wallet's 12 or 24 words")?;
-    let passphrase = passphrase::ask_new("a passphrase for this copy")?;
-    let request = WalletRestore { name, phrase, passphrase };
+    let request = match file {
+        Some(file) => WalletRestore {
+            name,
+            phrase: None,
+            path: Some(absolute(file)?),
+            passphrase: passphrase::ask("the backup's passphrase")?,
+        },
+        None => WalletRestore {
+            name,
+            phrase: Some(passphrase::ask("the wallet's 12 or 24 words")?),
+            path: None,
+            passphrase: passphrase::ask_new("a passphrase for this copy")?,
+        },
+    };
     let made: WalletMade = target.client.call_as(methods::WALLET_RESTORE, request)?;
     out.line(format!("{}  {}", out.bold(&made.name), made.address));
     out.document(&made);

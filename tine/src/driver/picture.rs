@@ -266,6 +266,9 @@ fn peer(state: &PeerState) -> PeerView {
         connected: state.since,
         best_hash: state.best.map(|best| best.hash),
         best_height: state.best.map_or(0, |best| best.height),
+        starting_height: state.starting_height,
+        last_block: state.last_block,
+        last_transaction: state.last_transaction,
         score: state.score,
     }
 }

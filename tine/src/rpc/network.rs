@@ -180,13 +180,14 @@ fn address_network(address: &str) -> &'static str {
     if address.starts_with("/ip6/") || address.starts_with('[') { "ipv6" } else { "ipv4" }
 }
 
-/// Times of single messages, counts of addresses and bytes by message are Core's notions and not kept: they are 0
-/// or empty.
+/// Counts of addresses and bytes by message are Core's notions and not kept: they are 0 or empty. So is a time before
+/// its first message, as in Core.
 fn peer_json(call: &Call, peer: &PeerView, status: Option<&Status>) -> PeerJson {
     let link = status.and_then(|status| status.peers.iter().find(|link| link.id == peer.id));
     let seconds = |duration: std::time::Duration| duration.as_secs_f64();
     // when both sides dialled at once the network keeps one of the two connections, and knows which
     let outbound = link.map_or(peer.info.outbound, |link| link.outbound);
+    let at = |time: Option<tine_chain::time::Time>| time.map_or(0, |time| time.as_secs());
     let best = peer.best_hash.map_or(-1, |_| i64::from(peer.best_height));
     PeerJson {
         id: peer.id.0,
@@ -195,10 +196,10 @@ fn peer_json(call: &Call, peer: &PeerView, status: Option<&Status>) -> PeerJson 
         services: "0000000000000001",
         servicesnames: ["NETWORK"],
         relaytxes: true,
-        lastsend: 0,
-        lastrecv: 0,
-        last_transaction: 0,
-        last_block: 0,
+        lastsend: at(link.and_then(|link| link.last_sent)),
+        lastrecv: at(link.and_then(|link| link.last_received)),
+        last_transaction: at(peer.last_transaction),
+        last_block: at(peer.last_block),
         bytessent: link.map_or(0, |link| link.bytes_sent),
         bytesrecv: link.map_or(0, |link| link.bytes_received),
         conntime: peer.connected.as_secs(),
@@ -210,7 +211,7 @@ fn peer_json(call: &Call, peer: &PeerView, status: Option<&Status>) -> PeerJson 
         inbound: !outbound,
         bip152_hb_to: true,
         bip152_hb_from: true,
-        startingheight: best,
+        startingheight: peer.starting_height.map_or(-1, i64::from),
         presynced_headers: -1,
         synced_headers: best,
         synced_blocks: best,

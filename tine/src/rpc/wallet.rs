@@ -148,7 +148,7 @@ impl From<WalletsError> for RpcError {
         match error {
             WalletsError::NoWallet(..) => Self::new(Code::WalletNotFound, text),
             WalletsError::NotNamed(_) => Self::new(Code::WalletNotSpecified, text),
-            WalletsError::BadName(_) => Self::new(Code::InvalidParameter, text),
+            WalletsError::BadName(_) | WalletsError::PhraseOrPath => Self::new(Code::InvalidParameter, text),
             WalletsError::BadRecipient(..) => Self::new(Code::NotFound, text),
             WalletsError::BadAmount(_) => Self::new(Code::Type, text),
             WalletsError::Wallet(error) => error.into(),

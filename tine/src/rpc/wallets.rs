@@ -92,8 +92,13 @@ pub(crate) const METHODS: &[Method] = &[
     }),
     method(
         WALLET_RESTORE,
-        &[NAME, required("phrase", Kind::Text, "Its words (BIP 39)."), PASSPHRASE],
-        "Makes a wallet again from its phrase, and finds its coins.",
+        &[
+            NAME,
+            optional("phrase", Kind::Text, "Its words (BIP 39)."),
+            required("passphrase", Kind::Text, "What encrypts its keystore, and encrypted the backup."),
+            optional("path", Kind::Text, "A file that tine_walletbackup wrote, instead of the words."),
+        ],
+        "Makes a wallet again from its phrase or from a backup, and finds its coins.",
         |call| {
             let asked: WalletRestore = call.params.object()?;
             answer(&wallets(call)?.restore(&asked)?)

@@ -36,6 +36,9 @@ pub enum WalletsError {
     /// Neither an address nor the name of a wallet.
     #[error("{0:?} is neither a wallet of this node nor an address: {1}")]
     BadRecipient(String, String),
+    /// A wallet is made again from one thing.
+    #[error("give either phrase or path, and not both")]
+    PhraseOrPath,
     /// Not an amount.
     #[error("{0}")]
     BadAmount(#[from] tine_chain::amount::ParseAmountError),
@@ -300,10 +303,10 @@ impl WalletService {
         self.make_new(request)
     }
 
-    /// Makes a wallet from its phrase, finds its coins, and leaves it unlocked.
+    /// Makes a wallet from its phrase or from a backup, finds its coins, and leaves it unlocked.
     ///
     /// # Errors
-    /// As [`WalletService::create`]; words that are no phrase.
+    /// As [`WalletService::create`]; words that are no phrase; a file that is no backup; the wrong passphrase.
     pub fn restore(&self, request: &WalletRestore) -> Result<WalletMade, WalletsError> {
         self.make_old(request)
     }

@@ -1,13 +1,13 @@
 //! Wallets are made and opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tine_chain::params::Network;
 use tine_wallet::dev::{self, DevWallet};
 use tine_wallet::keystore::PUBLIC_PASSPHRASE;
 use tine_wallet::wallet::secret_of;
-use tine_wallet::{KdfCost, Phrase, PhraseLength, Secret, Wallet, WalletError};
+use tine_wallet::{KdfCost, Phrase, PhraseLength, Wallet, WalletError};
 
 use super::{Open, WalletService, WalletsError, lock};
 use crate::dirs;
@@ -67,26 +67,38 @@ impl WalletService {
     pub(super) fn make_new(&self, request: &WalletNew) -> Result<WalletMade, WalletsError> {
         let phrase = Phrase::generate(PhraseLength::Words24)?;
         let words = phrase.words();
-        let address = self.make(&request.name, &secret_of(phrase), &request.passphrase, false)?;
+        let secret = secret_of(phrase);
+        let directory = self.directory(&request.name)?;
+        let params = self.node.params();
+        let wallet = Wallet::create(&directory, params, &secret, &request.passphrase, KdfCost::STANDARD)?;
+        self.adopt(&request.name, wallet)?;
+        let address = self.address(Some(&request.name), false)?;
         Ok(WalletMade { name: request.name.clone(), address, phrase: Some(words.to_string()) })
     }
 
     pub(super) fn make_old(&self, request: &WalletRestore) -> Result<WalletMade, WalletsError> {
-        let phrase = request.phrase.parse::<Phrase>().map_err(WalletError::Phrase)?;
-        let address = self.make(&request.name, &secret_of(phrase), &request.passphrase, true)?;
+        let directory = self.directory(&request.name)?;
+        let params = self.node.params();
+        let mut wallet = match (&request.phrase, &request.path) {
+            (Some(words), None) => {
+                let secret = secret_of(words.parse::<Phrase>().map_err(WalletError::Phrase)?);
+                Wallet::create(&directory, params, &secret, &request.passphrase, KdfCost::STANDARD)?
+            }
+            (None, Some(backup)) => {
+                Wallet::restore_backup(&directory, params, Path::new(backup), &request.passphrase)?
+            }
+            (Some(_), Some(_)) | (None, None) => return Err(WalletsError::PhraseOrPath),
+        };
+        let view = self.node.view();
+        wallet.rescan(&|height| view.active.get(height), &**self.node.reader())?;
+        self.adopt(&request.name, wallet)?;
+        let address = self.address(Some(&request.name), false)?;
         Ok(WalletMade { name: request.name.clone(), address, phrase: None })
     }
 
-    fn make(&self, name: &str, secret: &Secret, passphrase: &str, old: bool) -> Result<String, WalletsError> {
+    /// Where a wallet called `name` lies.
+    fn directory(&self, name: &str) -> Result<PathBuf, WalletsError> {
         dirs::check_name("wallet", name).map_err(|error| WalletsError::BadName(error.to_string()))?;
-        let directory: &Path = &self.dir.join(name);
-        let mut wallet =
-            Wallet::create(directory, self.node.params(), secret, passphrase, KdfCost::STANDARD)?;
-        if old {
-            let view = self.node.view();
-            wallet.rescan(&|height| view.active.get(height), &**self.node.reader())?;
-        }
-        self.adopt(name, wallet)?;
-        self.address(Some(name), false)
+        Ok(self.dir.join(name))
     }
 }
