@@ -16,8 +16,10 @@ pub(crate) const MAX_PEERS: usize = 1_000;
 pub(crate) const MAX_ADDRESSES: usize = 4;
 /// The wait after a first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait for a peer that was asked for.
-const LONGEST_WAIT_WANTED: Duration = Duration::from_secs(10);
+/// The longest wait for a peer that was asked for: so soon after it is back is it met again.
+const LONGEST_WAIT_WANTED: Duration = Duration::from_secs(3);
+/// From this failure in a row on, after about two seconds, a peer that was asked for counts as not there.
+const REPORTED_AT: u32 = 4;
 /// The longest wait for a peer that was met.
 const LONGEST_WAIT_MET: Duration = Duration::from_secs(300);
 /// After so many failures in a row a peer that was met is forgotten.
@@ -246,9 +248,9 @@ impl Book {
         }
     }
 
-    /// The address of a wanted peer whose dials have not failed since it was last met, or asked for.
-    pub(crate) fn first_failure(&self, id: u64) -> Option<&str> {
-        let wanted = self.wanted.get(&id).filter(|wanted| wanted.backoff.failures == 0)?;
+    /// The address of a wanted peer that has just failed to answer for the [`REPORTED_AT`]th time in a row.
+    pub(crate) fn unreachable(&self, id: u64) -> Option<&str> {
+        let wanted = self.wanted.get(&id).filter(|wanted| wanted.backoff.failures == REPORTED_AT)?;
         Some(&wanted.target.text)
     }
 

@@ -191,7 +191,6 @@ fn a_devnet_starts_agrees_forks_heals_stops_and_goes_on() {
     assert_eq!(same.as_str(), Some(tip.as_str()), "the same chain");
     assert_eq!(json(dir, &["wallet", "history", "bob", "--on", "alice"])[0]["state"], "confirmed");
     keystores_are_opened_by_their_passphrase_only(dir);
-    // a block found in the first second of a connection may come with the next round of headers only
     until("agreement", || agreed(dir).filter(|(_, reached)| *reached == height + 1));
     json(dir, &["mine", "1", "--on", "carol"]);
     let line = process.wait_for("\"miner\":\"carol\"").pop().expect("a line");

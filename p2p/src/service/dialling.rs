@@ -235,11 +235,11 @@ impl Service {
     fn end_dial(&mut self, dial: Dial, reached: Option<Identity>, reason: &str) {
         match (dial, reached) {
             (Dial::Wanted(id), reached) => {
-                // said once, not at every attempt
-                if let Some(address) = self.book.first_failure(id).filter(|_| reached.is_none()) {
+                self.book.dialled(id, reached);
+                // said once: neither while both are starting nor at every attempt
+                if let Some(address) = self.book.unreachable(id) {
                     tracing::warn!(address, reason, "can't reach a peer that was asked for; still trying");
                 }
-                self.book.dialled(id, reached);
             }
             (Dial::Met(_), Some(_)) => {}
             (Dial::Met(peer), None) => self.book.missed(&peer),
@@ -264,6 +264,16 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
 }
 
 fn explain(error: &DialError) -> String {
+    if let DialError::Transport(failures) = error
+        && let Some((_, failure)) = failures.last()
+    {
+        // each layer repeats the one below it: the innermost says it all
+        let mut innermost: &dyn std::error::Error = failure;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        return innermost.to_string();
+    }
     let DialError::Denied { cause } = error else { return error.to_string() };
     match cause.downcast_ref::<Refused>() {
         Some(refused) => refused.to_string(),
