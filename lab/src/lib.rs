@@ -11,6 +11,7 @@ pub mod config;
 pub mod geography;
 mod gossip;
 pub mod latency;
+pub mod layout;
 pub mod log;
 pub mod mining;
 pub mod network;
