@@ -147,8 +147,19 @@ rejects! {
     AlreadyInMempool = "txn-already-in-mempool", Local;
     /// Mined already, and an output is unspent.
     AlreadyKnown = "txn-already-known", Local;
-    /// Spends a coin that a transaction in the mempool spends.
+    /// Spends a coin that a transaction in the mempool spends, which did not say that it may be replaced.
     MempoolConflict = "txn-mempool-conflict", Local;
+    /// A replacement pays too little: in sum, for its bytes, or over what it replaces (BIP 125, rules 3 and 4).
+    InsufficientFee = "insufficient fee", Local;
+    /// A replacement spends an unconfirmed output that what it replaces does not spend (BIP 125, rule 2).
+    ReplacementAddsUnconfirmed = "replacement-adds-unconfirmed", Local;
+    /// A replacement would remove too many transactions (BIP 125, rule 5).
+    TooManyReplacements = "too many potential replacements", Local;
+    /// Spends an output of a transaction that spends the same coin: at most one of the two can ever be mined, and it
+    /// needs both.
+    SpendsConflicting = "bad-txns-spends-conflicting-tx", Invalid;
+    /// Breaks a limit for transactions of version 3 and those that spend from them (BIP 431).
+    Truc = "TRUC-violation", Local;
     /// Spends coins that we do not know.
     MissingInputs = "missing-inputs", Premature;
     /// Not final in the next block.

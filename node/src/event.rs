@@ -139,6 +139,15 @@ pub enum Removal {
     },
     /// The mempool was full of better ones.
     Evicted,
+    /// It waited too long.
+    Expired,
+    /// Another took its place, or the place of an ancestor, and pays more.
+    Replaced {
+        /// The coin that both spend; where a sibling was evicted (BIP 431), the one that it spends.
+        coin: OutPoint,
+        /// The transaction that is there instead.
+        by: Txid,
+    },
     /// It can't be mined any more after a reorganisation.
     Invalid {
         /// The rule.
@@ -159,7 +168,8 @@ pub enum Notice {
     TransactionAdded(Arc<Transaction>),
     /// The mempool dropped a transaction.
     TransactionRemoved(Txid, Removal),
-    /// A transaction was refused because it spends a coin that a transaction in the mempool spends.
+    /// A transaction was refused because it spends a coin that a transaction in the mempool spends, and does not pay
+    /// enough to replace it. An attempt that succeeds is told by [`Removal::Replaced`].
     DoubleSpendAttempt {
         /// The transaction refused.
         refused: Txid,

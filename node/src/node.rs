@@ -5,18 +5,14 @@
 //! [`Node::deadline`] is the present, so that a driver that obeys it never waits and never blocks for long.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tine_chain::amount::Amount;
 use tine_chain::chain::Chain;
 use tine_chain::hash::BlockHash;
-use tine_chain::reject::Reject;
 use tine_chain::store::StoreError;
 use tine_chain::time::Time;
-use tine_chain::transaction::Transaction;
 
 use crate::config::NodeConfig;
 use crate::event::{Action, Event, Notice, PeerId, PeerInfo, Removal, RequestId, SubmitId};
@@ -116,7 +112,8 @@ impl Node {
 
     /// Goes on with whatever is due.
     pub(crate) fn advance(&mut self) -> Result<(), StoreError> {
-        self.mempool.advance(self.now);
+        let removed = self.mempool.advance(self.now);
+        self.notify_removed(removed);
         self.expire_requests();
         if self.activation_due || self.chain.next_retry().is_some_and(|retry| retry <= self.now) {
             self.activate()?;
@@ -174,15 +171,6 @@ impl Node {
     #[must_use]
     pub fn orphan_count(&self) -> usize {
         self.orphans.len()
-    }
-
-    /// Whether `tx` would be accepted by the mempool now, and what it pays.
-    ///
-    /// # Errors
-    /// The outer error is the store's, the inner one the rule.
-    pub fn test_accept(&mut self, tx: &Arc<Transaction>) -> Result<Result<Amount, Reject>, StoreError> {
-        let verdict = self.mempool.check(&mut self.chain, tx)?;
-        Ok(verdict.map(|acceptable| acceptable.fee).map_err(|refusal| refusal.reject))
     }
 
     /// A block to mine on `parent`, or on the tip. Only on the tip it holds transactions.
@@ -264,7 +252,11 @@ impl Node {
             match why {
                 Removal::Confirmed { .. } => {}
                 // a miner may see it otherwise
-                Removal::Conflicted { .. } | Removal::Evicted | Removal::Invalid { .. } => {
+                Removal::Conflicted { .. }
+                | Removal::Evicted
+                | Removal::Expired
+                | Removal::Replaced { .. }
+                | Removal::Invalid { .. } => {
                     self.relay.remember(tx);
                 }
             }

@@ -291,7 +291,7 @@ impl Node {
         let key = compact.key();
         let mut found: Vec<Option<Arc<Transaction>>> = vec![None; compact.short_ids.len()];
         let mut ambiguous = BTreeSet::new();
-        let known = self.mempool.entries().map(|entry| &entry.tx).chain(self.orphans.iter());
+        let known = self.mempool.transactions().chain(self.orphans.iter());
         for tx in known.chain(&self.relay.extra) {
             let Some(&place) = places.get(&key.short_id(&tx.wtxid())) else { continue };
             match &found[place] {

@@ -117,7 +117,7 @@ pub(crate) fn template(
     // an amount is always eight bytes: the size is right before the value is known
     let overhead = Header::SIZE + 5 + coinbase_transaction(coinbase, height, subsidy).size();
     let chosen = match parent.hash == tip.hash {
-        true => Selection::new(mempool, (MAX_BLOCK_SIZE - overhead) as u64).run(),
+        true => select(mempool, (MAX_BLOCK_SIZE - overhead) as u64),
         false => Vec::new(),
     };
     let tx_fees: Vec<Amount> = chosen.iter().map(|entry| entry.fee).collect();
@@ -145,6 +145,13 @@ pub(crate) fn template(
         fees,
         tx_fees,
     })
+}
+
+/// What of the mempool is worth most in `room` bytes, parents before children: again and again the entry whose package
+/// with the ancestors that it still needs pays best for its bytes, if that fits.
+#[must_use]
+pub fn select(mempool: &Mempool, room: u64) -> Vec<&Entry> {
+    Selection::new(mempool, room).run()
 }
 
 /// The root that a header must commit to.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use tine_chain::hash::{Txid, Wtxid};
 use tine_chain::reject::{Fault, Reject};
 use tine_chain::store::StoreError;
+use tine_chain::time::Time;
 use tine_chain::transaction::Transaction;
 
 use crate::event::{Action, Notice, PeerId, Verdict};
-use crate::mempool::Refusal;
+use crate::mempool::{Acceptable, Refusal};
 use crate::node::Node;
 use crate::peers::{MAX_WANTED_TRANSACTIONS, Offence, SyncState};
 use crate::relay::verdict;
@@ -31,29 +32,44 @@ impl Node {
         &mut self,
         tx: &Arc<Transaction>,
     ) -> Result<Result<Txid, Refusal>, StoreError> {
-        let txid = tx.txid();
+        Ok(match self.judge_transaction(tx)? {
+            Ok(acceptable) => self.take_transaction(acceptable, self.now),
+            Err(refusal) => Err(refusal),
+        })
+    }
+
+    /// Whether the mempool would take a transaction. An attempt to spend a coin twice is told.
+    pub(crate) fn judge_transaction(
+        &mut self,
+        tx: &Arc<Transaction>,
+    ) -> Result<Result<Acceptable, Refusal>, StoreError> {
         // it is about to be judged again after a reorganisation
-        if self.mempool.has_returning() && self.mempool.is_returning(&txid) {
+        if self.mempool.has_returning() && self.mempool.is_returning(&tx.txid()) {
             return Ok(Err(Reject::AlreadyInMempool.into()));
         }
-        let acceptable = match self.mempool.check(&mut self.chain, tx)? {
-            Ok(acceptable) => acceptable,
-            Err(refusal) => {
-                if let Some((kept, coin)) = refusal.conflict {
-                    self.relay.remember(tx.clone());
-                    self.notify(Notice::DoubleSpendAttempt { refused: txid, kept, coin });
-                }
-                return Ok(Err(refusal));
-            }
-        };
-        let (outcome, removed) = self.mempool.insert(acceptable, self.now);
+        let verdict = self.mempool.check(&mut self.chain, tx)?;
+        if let Err(Refusal { conflict: Some((kept, coin)), .. }) = &verdict {
+            self.relay.remember(tx.clone());
+            self.notify(Notice::DoubleSpendAttempt { refused: tx.txid(), kept: *kept, coin: *coin });
+        }
+        Ok(verdict)
+    }
+
+    /// Takes in what was found acceptable just now, as if it had come at `since`.
+    pub(crate) fn take_transaction(&mut self, acceptable: Acceptable, since: Time) -> Result<Txid, Refusal> {
+        let tx = acceptable.tx.clone();
+        let (outcome, removed) = self.mempool.insert(acceptable, since);
         if outcome.is_ok() {
-            self.notify(Notice::TransactionAdded(tx.clone()));
-            self.orphans.remove(&tx.wtxid());
-            self.orphans.parent_came(txid);
+            self.transaction_added(&tx);
         }
         self.notify_removed(removed);
-        Ok(outcome.map(|()| txid).map_err(Refusal::from))
+        outcome.map(|()| tx.txid()).map_err(Refusal::from)
+    }
+
+    pub(crate) fn transaction_added(&mut self, tx: &Arc<Transaction>) {
+        self.notify(Notice::TransactionAdded(tx.clone()));
+        self.orphans.remove(&tx.wtxid());
+        self.orphans.parent_came(tx.txid());
     }
 
     /// A transaction was gossiped. Returns what gossip may do with it.

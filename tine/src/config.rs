@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::CommandFactory;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tine_chain::params::Network;
 use tine_node::Strategy;
+use tine_node::mempool::EXPIRY;
 
 use crate::cli::{ByzantineNode, Cli, Common, DevnetArgs, LogFormat, NodeArgs, NodeNetwork, StartArgs};
 use crate::dirs;
@@ -47,6 +49,9 @@ pub struct File {
     rpc_auth: Option<Secret>,
     cache: Option<u32>,
     max_mempool: Option<u32>,
+    mempool_expiry: Option<u32>,
+    full_rbf: Option<bool>,
+    persist_mempool: Option<bool>,
     network: Option<NodeNetwork>,
     name: Option<String>,
     #[serde(default, deserialize_with = "one_or_more")]
@@ -134,6 +139,7 @@ impl File {
         };
         within("cache", self.cache, 4, 65_536)?;
         within("max-mempool", self.max_mempool, 5, 10_000)?;
+        within("mempool-expiry", self.mempool_expiry, 1, 87_600)?;
         within("miner-threads", self.miner_threads, 1, 256)?;
         within("devnet.nodes", self.devnet.nodes, 1, 20)?;
         let ports = [
@@ -223,6 +229,12 @@ pub struct StartSettings {
     pub cache_bytes: usize,
     /// Mempool, bytes.
     pub max_mempool_bytes: usize,
+    /// How long a transaction may wait in the mempool.
+    pub mempool_expiry: Duration,
+    /// Whether a transaction can be replaced that did not say so.
+    pub full_rbf: bool,
+    /// Keep the mempool and the fee estimates across a restart.
+    pub persist_mempool: bool,
     /// Build coins and indexes anew.
     pub reindex: bool,
 }
@@ -243,9 +255,16 @@ impl StartSettings {
             max_mempool_bytes: args.max_mempool.or(file.max_mempool).unwrap_or(DEFAULT_MAX_MEMPOOL_MB)
                 as usize
                 * 1_000_000,
+            mempool_expiry: args.mempool_expiry.or(file.mempool_expiry).map_or(EXPIRY, hours),
+            full_rbf: args.full_rbf.or(file.full_rbf).unwrap_or(true),
+            persist_mempool: args.persist_mempool.or(file.persist_mempool).unwrap_or(true),
             reindex: args.reindex,
         })
     }
+}
+
+fn hours(number: u32) -> Duration {
+    Duration::from_secs(u64::from(number) * 3_600)
 }
 
 /// Settings of `tine node`, resolved.

@@ -20,6 +20,7 @@ use crate::dirs;
 use crate::driver::{Driver, NodeHandle};
 use crate::exit::Error;
 use crate::hashrate::HashRate;
+use crate::mempool_file::{MempoolFiles, MempoolKeeper};
 use crate::miner::{Miner, MinerHandle, MinerOptions};
 use crate::roster::{Entry, Listed};
 use crate::rpc::{Context, Server, ServerConfig};
@@ -99,6 +100,7 @@ pub struct FullNode {
     server: Server,
     miner_threads: Option<Miner>,
     wallet_thread: WalletThread,
+    mempool_keeper: Option<MempoolKeeper>,
     driver: Driver,
     listed: Listed,
 }
@@ -121,6 +123,8 @@ impl FullNode {
         let mut config = NodeConfig::new(params.clone());
         config.seed = seed_of(&options);
         config.mempool.max_usage = options.start.max_mempool_bytes as u64;
+        config.mempool.full_rbf = options.start.full_rbf;
+        config.mempool.expiry = options.start.mempool_expiry;
         let node = Node::new(chain, config);
         let (p2p, incoming) = tine_p2p::start(p2p_config(&options, &params))
             .await
@@ -143,7 +147,17 @@ impl FullNode {
         let (wallets, wallet_thread) = open_wallets(&options, &handle).await?;
         let lock = mining_lock(&options, &wallets)?;
         let miner = lock.map(|lock| start_miner(&options, &handle, lock)).transpose()?;
-        let context = Arc::new(context(&options, &handle, &p2p, &wallets, miner.as_ref(), lock));
+        let mut context = context(&options, &handle, &p2p, &wallets, miner.as_ref(), lock);
+        let mempool_keeper = match options.start.persist_mempool {
+            true => {
+                let files = MempoolFiles::new(options.dir.clone());
+                context.mempool_files = Some(Arc::clone(&files));
+                let keeper = MempoolKeeper::start(files, handle.clone());
+                Some(keeper.map_err(|error| Error::failed("the mempool's thread", error))?)
+            }
+            false => None,
+        };
+        let context = Arc::new(context);
         let server = start_server(&options, &context).await?;
         let rpc = server.address();
         let entry = entry(&options, &p2p, rpc);
@@ -160,6 +174,7 @@ impl FullNode {
             server,
             miner_threads: miner,
             wallet_thread,
+            mempool_keeper,
             driver,
             listed,
         })
@@ -199,6 +214,15 @@ impl FullNode {
         .map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))?;
         self.p2p.shutdown().await;
+        if let Some(keeper) = self.mempool_keeper {
+            threads(Box::new(move || {
+                keeper.stop();
+                Ok(())
+            }))
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))?;
+        }
         self.node.stop().await;
         let end = move || {
             let result = driver.join();
@@ -329,7 +353,6 @@ fn context(
     context.miner = miner.map(Miner::handle);
     context.mining_lock = lock;
     context.dir = Some(options.dir.clone());
-    context.max_mempool_bytes = options.start.max_mempool_bytes;
     context
 }
 

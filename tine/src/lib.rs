@@ -12,6 +12,7 @@ pub mod exit;
 pub mod full_node;
 pub mod hashrate;
 pub mod logging;
+pub mod mempool_file;
 pub mod methods;
 pub mod miner;
 pub mod node_cmd;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tine_chain::params::Network;
-use tine_node::event::Notice;
+use tine_node::event::{Notice, Removal};
 use tine_wallet::dev::DevWallet;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -182,6 +182,9 @@ fn log_notice(notice: &Notice) {
             tracing::warn!(%hash, reason = reject.reason(), "invalid block")
         }
         Notice::TransactionAdded(tx) => tracing::debug!(txid = %tx.txid(), "transaction added"),
+        Notice::TransactionRemoved(txid, Removal::Replaced { coin, by }) => {
+            tracing::warn!(%txid, %by, %coin, "transaction replaced");
+        }
         Notice::TransactionRemoved(txid, why) => tracing::debug!(%txid, ?why, "transaction removed"),
         Notice::DoubleSpendAttempt { refused, kept, coin } => {
             tracing::warn!(%refused, %kept, %coin, "double spend refused");

@@ -2,21 +2,20 @@
 //! without asking the node's thread.
 //!
 //! A picture is cheap to make: what did not change is shared with the one before (headers in shards, the active chain
-//! in chunks). Bodies are not in it; they are read through [`tine_chain::store::BlockReader`].
+//! in chunks, the mempool in persistent maps). Bodies are not in it; they are read through [`tine_chain::store::BlockReader`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tine_chain::amount::Amount;
 use tine_chain::block::Header;
 use tine_chain::change::Invalidity;
-use tine_chain::hash::{BlockHash, Txid, Wtxid};
+use tine_chain::hash::BlockHash;
 use tine_chain::journal::Reorg;
 use tine_chain::params::Network;
 use tine_chain::pow::Work;
 use tine_chain::time::Time;
-use tine_chain::transaction::{OutPoint, Transaction};
 use tine_node::event::{PeerId, PeerInfo};
+use tine_node::mempool::Mempool;
 
 /// How many of the last reorganisations a picture holds.
 pub const RECENT_REORGS: usize = 100;
@@ -178,72 +177,6 @@ impl ActiveChain {
     }
 }
 
-/// A transaction that waits to be mined.
-#[derive(Debug, Clone)]
-pub struct MempoolEntry {
-    /// The transaction.
-    pub tx: Arc<Transaction>,
-    /// What it pays.
-    pub fee: Amount,
-    /// When it came.
-    pub time: Time,
-    /// The height of the tip when it came.
-    pub height: u32,
-    /// Unconfirmed transactions it depends on, itself included.
-    pub ancestors: usize,
-    /// Unconfirmed transactions that depend on it, itself included.
-    pub descendants: usize,
-}
-
-/// What waits to be mined.
-#[derive(Debug, Clone, Default)]
-pub struct MempoolView {
-    /// In the mempool's own order.
-    pub entries: Vec<MempoolEntry>,
-    /// Bytes of all encodings.
-    pub bytes: usize,
-    /// The fee rate below which nothing is taken, base units for 1,000 bytes.
-    pub min_fee_rate: u64,
-    by_txid: HashMap<Txid, usize>,
-    by_wtxid: HashMap<Wtxid, usize>,
-    spenders: HashMap<OutPoint, usize>,
-}
-
-impl MempoolView {
-    /// A picture of `entries`.
-    #[must_use]
-    pub fn new(entries: Vec<MempoolEntry>, bytes: usize, min_fee_rate: u64) -> Self {
-        let mut view = Self { bytes, min_fee_rate, ..Self::default() };
-        for (place, entry) in entries.iter().enumerate() {
-            view.by_txid.insert(entry.tx.txid(), place);
-            view.by_wtxid.insert(entry.tx.wtxid(), place);
-            for input in &entry.tx.inputs {
-                view.spenders.insert(input.prevout, place);
-            }
-        }
-        view.entries = entries;
-        view
-    }
-
-    /// The entry of a transaction.
-    #[must_use]
-    pub fn get(&self, txid: &Txid) -> Option<&MempoolEntry> {
-        self.by_txid.get(txid).map(|&place| &self.entries[place])
-    }
-
-    /// The entry of a transaction, by its id over everything.
-    #[must_use]
-    pub fn get_by_wtxid(&self, wtxid: &Wtxid) -> Option<&MempoolEntry> {
-        self.by_wtxid.get(wtxid).map(|&place| &self.entries[place])
-    }
-
-    /// The waiting transaction that spends a coin.
-    #[must_use]
-    pub fn spender_of(&self, coin: &OutPoint) -> Option<&MempoolEntry> {
-        self.spenders.get(coin).map(|&place| &self.entries[place])
-    }
-}
-
 /// A connected peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
@@ -288,8 +221,9 @@ pub struct View {
     pub headers: HeaderIndex,
     /// The active chain.
     pub active: ActiveChain,
-    /// What waits to be mined.
-    pub mempool: Arc<MempoolView>,
+    /// What waits to be mined: shares all that did not change with the node's own. The same as in the picture before if
+    /// nothing did.
+    pub mempool: Arc<Mempool>,
     /// Who is connected, by number.
     pub peers: Arc<[PeerView]>,
     /// Whether the node is catching up.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tine::driver::{Driver, NodeHandle};
 use tine::hashrate::HashRate;
+use tine::mempool_file::{MEMPOOL_FILE, MempoolFiles, MempoolKeeper};
 use tine::methods::{PaymentState, Send};
 use tine::miner::{Miner, MinerOptions, miner_tag};
 use tine::wallets::{WalletService, WalletThread, WalletsError};
@@ -24,14 +25,23 @@ struct World {
     miner: Miner,
 }
 
-fn start(dir: &Path, rate: Option<HashRate>) -> World {
+/// The node alone.
+fn bare(dir: &Path) -> (NodeHandle, Driver) {
     let params = Params::of(Network::Regtest);
     let store = SledStore::open(dir, &params, SledOptions::default()).expect("the store opens");
     let chain =
         Chain::open(params.clone(), Box::new(store), ChainOptions::default()).expect("the chain opens");
-    let (node, driver) =
-        Driver::start("alice", Participant::honest(Node::new(chain, NodeConfig::new(params))), None)
-            .expect("a thread");
+    Driver::start("alice", Participant::honest(Node::new(chain, NodeConfig::new(params))), None)
+        .expect("a thread")
+}
+
+fn halt(node: &NodeHandle, driver: Driver) {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(node.stop());
+    driver.join().expect("no storage error");
+}
+
+fn start(dir: &Path, rate: Option<HashRate>) -> World {
+    let (node, driver) = bare(dir);
     let (wallets, thread) =
         WalletService::start(node.clone(), &dir.join("wallets"), "alice", &["alice", "bob", "carol"])
             .expect("wallets open");
@@ -49,8 +59,7 @@ fn start(dir: &Path, rate: Option<HashRate>) -> World {
 impl World {
     fn stop(self) {
         drop(self.miner);
-        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(self.node.stop());
-        self.driver.join().expect("no storage error");
+        halt(&self.node, self.driver);
         self.thread.join();
     }
 
@@ -89,7 +98,7 @@ fn mined_coins_ripen_are_paid_and_survive_a_restart() {
     assert_eq!(world.wallets.balance(Some("bob")).expect("a balance").pending, "5.00000000");
     world.mine(1);
     assert_eq!(world.confirmed("bob"), "5.00000000");
-    assert!(world.node.view().mempool.entries.is_empty());
+    assert!(world.node.view().mempool.is_empty());
     let history = world.wallets.history(Some("bob")).expect("a history");
     assert_eq!(history.len(), 1);
     assert_eq!((history[0].state, history[0].confirmations), (PaymentState::Confirmed, 1));
@@ -123,7 +132,7 @@ fn a_double_spend_is_refused_and_the_wallet_keeps_its_coins() {
     first.coins = vec![coin.coin];
     first.dry_run = true;
     let rival = world.wallets.send(&first).expect("built and signed, not sent");
-    assert!(world.node.view().mempool.entries.is_empty());
+    assert!(world.node.view().mempool.is_empty());
     first.dry_run = false;
     first.to = "carol".into();
     world.wallets.send(&first).expect("sent");
@@ -131,7 +140,7 @@ fn a_double_spend_is_refused_and_the_wallet_keeps_its_coins() {
     let bytes = hex::decode(&rival.hex).expect("hexadecimal");
     let tx = tine_chain::codec::Decode::from_bytes(&bytes).expect("a transaction");
     let verdict = world.node.submit_blocking(Submission::Transaction(Arc::new(tx))).expect("the node runs");
-    assert_eq!(verdict, Err(Reject::MempoolConflict));
+    assert_eq!(verdict, Err(Reject::InsufficientFee), "it pays no more than the first");
     let spent = world.wallets.send(&first);
     assert!(
         matches!(spent, Err(WalletsError::Wallet(_))),
@@ -163,4 +172,40 @@ fn the_miner_follows_its_budget_and_can_be_paused() {
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(world.node.view().tip.height, height, "a paused miner mines nothing");
     world.stop();
+}
+
+/// Runs the node alone with its mempool's keeper until the file has been read. Gives what was in the mempool.
+fn restarted_mempool(dir: &Path) -> Vec<String> {
+    let (node, driver) = bare(dir);
+    let files = MempoolFiles::new(dir.to_owned());
+    let keeper = MempoolKeeper::start(Arc::clone(&files), node.clone()).expect("a thread");
+    let start = Instant::now();
+    while !files.is_loaded() && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(files.is_loaded());
+    let found = node.view().mempool.entries().map(|entry| entry.tx.txid().to_string()).collect();
+    keeper.stop();
+    halt(&node, driver);
+    found
+}
+
+#[test]
+fn the_mempool_outlives_the_program_and_a_damaged_file_is_ignored() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let world = start(dir.path(), None);
+    world.mine(101);
+    let txid = world.wallets.send(&world.pay("alice", "bob", "5")).expect("sent").txid.to_string();
+    let files = MempoolFiles::new(dir.path().to_owned());
+    files.save(&world.node).expect("written");
+    world.stop();
+
+    assert_eq!(restarted_mempool(dir.path()), [txid.clone()]);
+    assert_eq!(restarted_mempool(dir.path()), [txid], "it was written again at the stop");
+    let path = dir.path().join(MEMPOOL_FILE);
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).expect("written");
+    assert_eq!(restarted_mempool(dir.path()), Vec::<String>::new());
 }

@@ -183,12 +183,12 @@ fn a_refusal_names_the_rule() {
     let tested = node.client.call("testmempoolaccept", ([hexed(&wasteful)],)).unwrap();
     assert_eq!(tested[0]["reject-reason"], "max-fee-exceeded");
     send(&first).unwrap();
-    let second = spend(&node, &[coin], &STRANGER, 30_000);
-    assert_eq!(refused(&second), (-26, "txn-mempool-conflict".to_owned()));
+    let second = spend(&node, &[coin], &STRANGER, 20_100);
+    assert_eq!(refused(&second), (-26, "insufficient fee".to_owned()));
     let tested = node.client.call("testmempoolaccept", ([hexed(&second)],)).unwrap();
     assert_eq!(
         (&tested[0]["allowed"], &tested[0]["reject-reason"]),
-        (&json!(false), &json!("txn-mempool-conflict"))
+        (&json!(false), &json!("insufficient fee"))
     );
     for garbage in ["", "00", "zz"] {
         assert_eq!(code(node.client.call("sendrawtransaction", [garbage])), -22);

@@ -1,4 +1,4 @@
-//! `getblocktemplate` and `submitblock` as miners use them: catalogue row RPC-13.
+//! `getblocktemplate` and `submitblock` as miners use them (catalogue row RPC-13), and what the mempool tells and is told.
 
 mod support;
 
@@ -183,4 +183,75 @@ fn replace_coinbase(block: &mut Block, data: TxData) {
     block.transactions[0] = Arc::new(Transaction::new(data));
     let leaves: Vec<_> = block.transactions.iter().map(|tx| tx.wtxid()).collect();
     block.header.merkle_root = merkle::merkle_root(&leaves).unwrap();
+}
+
+#[test]
+fn the_mempool_tells_who_spends_what_and_for_how_much() {
+    let (node, coin) = rich();
+    let call = |method: &str, params: Value| node.client.call(method, params);
+    let sequence =
+        || call("getrawmempool", json!([false, true])).unwrap()["mempool_sequence"].as_u64().unwrap();
+    let parent = spend(&node, &[coin], &SECRET, 20_000);
+    let child = spend(&node, &[(parent.outpoint(0), parent.outputs[0])], &STRANGER, 5_000);
+    let (parent_id, child_id) = (parent.txid().to_string(), child.txid().to_string());
+    let before = sequence();
+    for tx in [&parent, &child] {
+        call("sendrawtransaction", json!([hexed(tx)])).unwrap();
+    }
+    assert_eq!(sequence(), before + 2);
+    assert_eq!(call("getmempooldescendants", json!([parent_id])).unwrap(), json!([child_id]));
+    assert_eq!(call("getmempoolancestors", json!([child_id])).unwrap(), json!([parent_id]));
+    let outputs = json!([[
+        { "txid": coin.0.txid, "vout": coin.0.vout },
+        { "txid": child_id, "vout": 0 },
+    ]]);
+    let spenders = call("gettxspendingprevout", outputs).unwrap();
+    assert_eq!(spenders[0]["spendingtxid"], parent_id);
+    assert_eq!(spenders[1], json!({ "txid": child_id, "vout": 0 }), "nobody spends it");
+
+    assert_eq!(call("prioritisetransaction", json!([parent_id, 0, 1_000])).unwrap(), true);
+    assert_eq!(code(call("prioritisetransaction", json!([parent_id, 7, 1_000]))), -8);
+    let raw = node.client.call_raw("getmempoolentry", [&child_id]).unwrap();
+    for text in [
+        r#""ancestorcount":2"#,
+        r#""fees":{"base":0.00005000,"modified":0.00005000,"ancestor":0.00026000,"descendant":0.00005000}"#,
+        &format!(r#""depends":["{parent_id}"],"spentby":[],"bip125-replaceable":false"#),
+    ] {
+        assert!(raw.get().contains(text), "{text} in {raw}");
+    }
+    let told = call("getprioritisedtransactions", json!([])).unwrap();
+    let expected = json!({ "fee_delta": 1_000, "in_mempool": true, "modified_fee": 21_000 });
+    assert_eq!(told[&parent_id], expected);
+    let raw = node.client.call_raw("getmempoolinfo", ()).unwrap();
+    assert!(
+        raw.get().contains(r#""total_fee":0.00025000"#) && raw.get().contains(r#""fullrbf":true"#),
+        "{raw}"
+    );
+    assert_eq!(code(call("savemempool", json!([]))), -1, "it keeps no files");
+}
+
+#[test]
+fn a_package_is_tested_and_submitted_and_replaces() {
+    let (node, coin) = rich();
+    let call = |method: &str, params: Value| node.client.call(method, params);
+    let rival = spend(&node, &[coin], &STRANGER, 1_000);
+    call("sendrawtransaction", json!([hexed(&rival)])).unwrap();
+    let parent = spend(&node, &[coin], &SECRET, 20_000);
+    let child = spend(&node, &[(parent.outpoint(0), parent.outputs[0])], &STRANGER, 5_000);
+    let package = json!([[hexed(&parent), hexed(&child)]]);
+    let tested = call("testmempoolaccept", package.clone()).unwrap();
+    assert_eq!((&tested[0]["allowed"], &tested[1]["allowed"]), (&json!(true), &json!(true)), "{tested}");
+    let swapped = call("testmempoolaccept", json!([[hexed(&child), hexed(&parent)]])).unwrap();
+    assert_eq!(swapped[0]["package-error"], "package-not-sorted");
+    assert_eq!(call("getrawmempool", json!([])).unwrap(), json!([rival.txid()]), "a test changes nothing");
+    let result = call("submitpackage", package.clone()).unwrap();
+    assert_eq!(
+        (&result["package_msg"], &result["replaced-transactions"]),
+        (&json!("success"), &json!([rival.txid()]))
+    );
+    let of_child = &result["tx-results"][child.wtxid().to_string()];
+    assert_eq!((&of_child["txid"], &of_child["vsize"]), (&json!(child.txid()), &json!(child.size())));
+    assert_eq!(call("getrawmempool", json!([])).unwrap(), json!([parent.txid(), child.txid()]));
+    assert_eq!(call("submitpackage", package).unwrap()["package_msg"], "success", "again is no error");
+    assert_eq!(code(call("submitpackage", json!([[hexed(&child), hexed(&parent)]]))), -25);
 }

@@ -1,5 +1,7 @@
 //! Judging what is in no block yet: transactions for the mempool, and templates.
 
+use std::sync::Arc;
+
 use super::Chain;
 use super::connect::ConnectError;
 use super::signature_cache::SignatureKey;
@@ -44,6 +46,28 @@ impl Chain {
             self.signatures.insert(key);
         }
         Ok(fee)
+    }
+
+    /// Verifies the witnesses of transactions in one batch, and remembers them if all are good. If one is not, nothing
+    /// is remembered: [`Chain::verify_transaction`] finds it.
+    ///
+    /// Each comes with the coin of each of its inputs, in order.
+    pub fn verify_ahead(&mut self, transactions: &[(Arc<Transaction>, Vec<Coin>)]) {
+        let genesis = self.tree.at(Index::GENESIS).hash;
+        let (mut keys, mut checks) = (Vec::new(), Vec::new());
+        for (transaction, spent) in transactions {
+            let key = SignatureKey::new(transaction, spent);
+            if !self.signatures.contains(&key)
+                && check_transaction(transaction).is_ok()
+                && let Ok(found) = check_witnesses(transaction, spent, &genesis)
+            {
+                keys.push(key);
+                checks.extend(found);
+            }
+        }
+        if verify_batch(&checks, self.options.parallel).is_ok() {
+            keys.into_iter().for_each(|key| self.signatures.insert(key));
+        }
     }
 
     fn verify_place(&self, transaction: &Transaction, spent: &[Coin]) -> Result<Amount, Reject> {

@@ -3,6 +3,7 @@
 //! The rules are the chain's, asked for the block after the tip. Where a block would be invalid and a transaction only
 //! comes too early, the rejection says so: [`Reject::PrematureNonFinal`] instead of [`Reject::NonFinal`], and so on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tine_chain::amount::Amount;
@@ -16,14 +17,16 @@ use tine_chain::store::StoreError;
 use tine_chain::time::Time;
 use tine_chain::transaction::{OutPoint, SEQUENCE_FINAL, Transaction, TxOut};
 
-use super::{Entry, FeeRate, MAX_PACKAGE_COUNT, Mempool, Removed};
+use super::replace::Rivals;
+use super::{Entry, FeeRate, Mempool, Package, Removed, TRUC_VERSION};
+use crate::event::Removal;
 
 /// Why a transaction is refused, with what a caller may want to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The rule.
     pub reject: Reject,
-    /// With [`Reject::MempoolConflict`]: the entry that stays, and the coin that both spend.
+    /// With a replacement that is refused: the entry that stays, and the coin that both want.
     pub conflict: Option<(Txid, OutPoint)>,
     /// With [`Reject::MissingInputs`]: the coins that nobody here knows.
     pub missing: Vec<OutPoint>,
@@ -42,7 +45,10 @@ pub struct Acceptable {
     pub tx: Arc<Transaction>,
     /// What it pays.
     pub fee: Amount,
+    /// What has to go for it, and all that depends on that; each with a coin that both spend.
+    pub replaces: Rivals,
     fragile: bool,
+    telling: bool,
     height: u32,
 }
 
@@ -51,6 +57,10 @@ pub struct Acceptable {
 pub(crate) enum Entrance {
     /// From outside: all of them.
     New,
+    /// From the file of an earlier run: all of them.
+    Restored,
+    /// With a child that pays for it: it need pay the least rate only, and of version 3 nothing (BIP 431).
+    Package,
     /// Back after a reorganisation: it need not pay the raised rate, since it did pay to be mined.
     Returning,
 }
@@ -68,7 +78,7 @@ impl Mempool {
         self.check_for(chain, tx, Entrance::New)
     }
 
-    pub(super) fn check_for(
+    pub(crate) fn check_for(
         &self,
         chain: &mut Chain,
         tx: &Arc<Transaction>,
@@ -103,11 +113,11 @@ impl Mempool {
     }
 
     /// The coin of each input: from the mempool, as if mined in the next block, or from the chain.
-    fn find_coins(
+    pub(crate) fn spent_by(
         &self,
         chain: &Chain,
-        tx: &Arc<Transaction>,
-    ) -> Result<Result<Vec<Coin>, Refusal>, StoreError> {
+        tx: &Transaction,
+    ) -> Result<Result<Vec<Coin>, Vec<OutPoint>>, StoreError> {
         let height = chain.tip().height + 1;
         let mut spent = Vec::with_capacity(tx.inputs.len());
         let mut missing = Vec::new();
@@ -117,9 +127,14 @@ impl Mempool {
                 None => missing.push(input.prevout),
             }
         }
-        if missing.is_empty() {
-            return Ok(Ok(spent));
-        }
+        Ok(if missing.is_empty() { Ok(spent) } else { Err(missing) })
+    }
+
+    fn find_coins(&self, chain: &Chain, tx: &Transaction) -> Result<Result<Vec<Coin>, Refusal>, StoreError> {
+        let missing = match self.spent_by(chain, tx)? {
+            Ok(spent) => return Ok(Ok(spent)),
+            Err(missing) => missing,
+        };
         // Core: a transaction of which an output is unspent was mined
         for vout in 0..u32::try_from(tx.outputs.len()).unwrap_or(u32::MAX) {
             if chain.coin(&tx.outpoint(vout))?.is_some() {
@@ -145,50 +160,80 @@ impl Mempool {
     ) -> Result<Acceptable, Refusal> {
         let height = chain.tip().height;
         let fee = rules::check_inputs(tx, spent, height + 1, chain.params()).map_err(premature)?;
-        let least = match entrance {
-            Entrance::New => self.min_fee_rate(),
-            Entrance::Returning => self.limits().min_relay_fee,
-        };
+        let paid = Package::of(tx, self.modified_fee(&tx.txid(), fee));
         // Core: "mempool min fee not met"
-        if (FeeRate { fee, size: tx.size() as u64 }) < least {
+        if paid.rate() < self.least_rate(tx, entrance) {
             return Err(Reject::MinFeeNotMet.into());
         }
+        let ancestors = self.ancestors_of(tx);
+        let mut rivals = self.rivals_of(tx);
+        rivals.extend(self.check_truc(tx, &ancestors, &rivals)?);
+        let leaving = self.check_replacement(tx, paid, &ancestors, &rivals);
+        let none = BTreeSet::new();
         // Core: "too-long-mempool-chain": at most 25 ancestors and 25 descendants, itself among them
-        if self.package_of(tx, MAX_PACKAGE_COUNT).is_none() {
+        if !self.keeps_limits(tx, &ancestors, leaving.as_ref().unwrap_or(&none)) {
             return Err(Reject::TooLongChain.into());
         }
         chain.verify_transaction(tx, spent)?;
         // last, so that only a transaction that could have been mined counts as an attempt to spend twice
-        self.check_conflicts(tx)?;
+        leaving?;
         let relative =
             tx.version >= 2 && tx.inputs.iter().any(|input| input.sequence & SEQUENCE_LOCK_DISABLED == 0);
         let locked = tx.lock_time != 0 && tx.inputs.iter().any(|input| input.sequence != SEQUENCE_FINAL);
         let fragile = relative || locked || spent.iter().any(|coin| coin.coinbase);
-        Ok(Acceptable { tx: tx.clone(), fee, fragile, height })
+        let telling = entrance == Entrance::New && ancestors.is_empty();
+        Ok(Acceptable { tx: tx.clone(), fee, replaces: rivals, fragile, telling, height })
     }
 
-    fn check_conflicts(&self, tx: &Transaction) -> Result<(), Refusal> {
-        let conflict = tx
-            .inputs
-            .iter()
-            .find_map(|input| self.spender_of(&input.prevout).map(|kept| (kept, input.prevout)));
-        match conflict {
-            Some(_) => Err(Refusal { conflict, ..Reject::MempoolConflict.into() }),
-            None => Ok(()),
+    fn least_rate(&self, tx: &Transaction, entrance: Entrance) -> FeeRate {
+        match entrance {
+            Entrance::New | Entrance::Restored => self.min_fee_rate(),
+            Entrance::Package if tx.version == TRUC_VERSION => FeeRate::per_kilobyte(0),
+            Entrance::Package | Entrance::Returning => self.limits().min_relay_fee,
         }
     }
 
     /// Takes a transaction in that [`Mempool::check`] found acceptable, at the same tip. Tells what had to go for it.
     ///
-    /// The inner error is [`Reject::MempoolFull`]: it was itself the least worth of a full mempool.
+    /// The inner error is [`Reject::MempoolFull`]: it was itself the least worth of a full mempool. Then what it would
+    /// have replaced stays.
     pub(crate) fn insert(&mut self, acceptable: Acceptable, now: Time) -> (Result<(), Reject>, Removed) {
-        let Acceptable { tx, fee, fragile, height } = acceptable;
-        let txid = tx.txid();
-        self.link(Entry::unlinked(tx, fee, now, height, fragile));
-        let mut removed = self.trim(now);
+        let txid = acceptable.tx.txid();
+        let before = (!acceptable.replaces.is_empty()).then(|| self.clone());
+        let mut removed = self.place(acceptable, now);
+        removed.extend(self.trim(now));
         let stayed = self.get(&txid).is_some();
         removed.retain(|(tx, _)| tx.txid() != txid);
+        if let Some(before) = before.filter(|_| !stayed) {
+            *self = Self { floor: self.floor, ..before };
+            removed.clear();
+        }
         (if stayed { Ok(()) } else { Err(Reject::MempoolFull) }, removed)
+    }
+
+    /// Puts a transaction in the place of what it replaces, whether or not there is room.
+    pub(super) fn place(&mut self, acceptable: Acceptable, now: Time) -> Removed {
+        let Acceptable { tx, fee, replaces, fragile, telling, height } = acceptable;
+        let by = tx.txid();
+        let mut removed = Removed::new();
+        for (rival, coin) in replaces {
+            removed.extend(self.remove(&rival, &Removal::Replaced { coin, by }));
+        }
+        let modified = self.modified_fee(&by, fee);
+        let alone = Package::of(&tx, modified);
+        self.link(Entry {
+            tx,
+            fee,
+            modified,
+            time: now,
+            height,
+            sequence: 0,
+            ancestors: alone,
+            descendants: alone,
+            fragile,
+            telling,
+        });
+        removed
     }
 }
 

@@ -23,9 +23,9 @@ use crate::event::Removal;
 /// A transaction that is to be judged again.
 #[derive(Debug, Clone)]
 pub(crate) struct Returning {
-    tx: Arc<Transaction>,
+    pub(super) tx: Arc<Transaction>,
     /// When it came first, if it was an entry before.
-    entry_since: Option<Time>,
+    pub(super) entry_since: Option<Time>,
 }
 
 /// What the blocks of a change did: to which transactions, and to which coins.
@@ -65,8 +65,9 @@ impl Mempool {
         let mut removed = Removed::new();
         for block in &change.connected {
             for tx in &block.block.transactions {
-                self.confirm(tx, block.hash, &mut removed);
+                self.confirm(tx, block, &mut removed);
             }
+            self.estimator.block(block.height);
         }
         if !change.connected.is_empty() {
             self.start_decay(now);
@@ -79,9 +80,12 @@ impl Mempool {
         removed
     }
 
-    fn confirm(&mut self, tx: &Transaction, block: BlockHash, removed: &mut Removed) {
+    fn confirm(&mut self, tx: &Transaction, block: &ConnectedBlock, removed: &mut Removed) {
+        // it has been mined: no more need to hurry it
+        self.deltas.remove(&tx.txid());
         if let Some(entry) = self.unlink(&tx.txid()) {
-            removed.push((entry.tx, Removal::Confirmed { block }));
+            self.estimator.confirmed(&entry, block.height);
+            removed.push((entry.tx.clone(), Removal::Confirmed { block: block.hash }));
         }
         for input in &tx.inputs {
             if let Some(loser) = self.spender_of(&input.prevout) {
@@ -96,7 +100,7 @@ impl Mempool {
         // disconnected blocks are listed from the old tip down
         let disconnected = change.disconnected.iter().rev().flat_map(|block| &block.block.transactions);
         let mut queue: Vec<Returning> = Vec::new();
-        let mut displaced: BTreeMap<u64, Entry> = BTreeMap::new();
+        let mut displaced: BTreeMap<u64, Arc<Entry>> = BTreeMap::new();
         for tx in disconnected {
             if !mined.by_txid.contains_key(&tx.txid()) {
                 for child in self.children_of(&tx.txid()).collect::<BTreeSet<_>>() {
@@ -113,13 +117,14 @@ impl Mempool {
             displaced.extend(self.displace(&txid));
         }
         let displaced = displaced.into_values();
-        queue.extend(displaced.map(|entry| Returning { tx: entry.tx, entry_since: Some(entry.time) }));
-        queue.append(&mut Vec::from(std::mem::take(&mut self.returning)));
-        self.returning = queue.into();
+        queue
+            .extend(displaced.map(|entry| Returning { tx: entry.tx.clone(), entry_since: Some(entry.time) }));
+        queue.extend(std::mem::take(&mut self.returning));
+        self.returning = queue.into_iter().collect();
         self.settle_returning(mined, removed);
     }
 
-    fn displace(&mut self, txid: &Txid) -> impl Iterator<Item = (u64, Entry)> + use<> {
+    fn displace(&mut self, txid: &Txid) -> impl Iterator<Item = (u64, Arc<Entry>)> + use<> {
         self.unlink_with_descendants(txid).into_iter().map(|entry| (entry.sequence, entry))
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tine_chain::amount::Amount;
+use tine_chain::hash::Txid;
 use tine_chain::time::Time;
 
 use super::{FeeRate, Mempool, Removed};
@@ -62,8 +63,33 @@ impl Floor {
 }
 
 impl Mempool {
-    /// Time passes: the raised rate decays, faster when the mempool is far from full.
-    pub(crate) fn advance(&mut self, now: Time) {
+    /// Time passes: what has waited too long goes, and the raised rate decays, faster when the mempool is far from full.
+    pub(crate) fn advance(&mut self, now: Time) -> Removed {
+        let removed = self.expire(now);
+        self.decay(now);
+        removed
+    }
+
+    /// Core: `CTxMemPool::Expire`: what is older goes with its descendants.
+    fn expire(&mut self, now: Time) -> Removed {
+        let mut removed = Removed::new();
+        while let Some(&(_, sequence)) =
+            self.by_age.get_min().filter(|(time, _)| now.since(*time) > self.limits.expiry)
+        {
+            let txid = self.at_sequence(sequence).tx.txid();
+            removed.extend(self.give_up(&txid, &Removal::Expired));
+        }
+        removed
+    }
+
+    /// Removes what nobody mined, with its descendants.
+    fn give_up(&mut self, txid: &Txid, why: &Removal) -> Removed {
+        let gone = self.unlink_with_descendants(txid);
+        gone.iter().for_each(|entry| self.estimator.failed(entry));
+        gone.into_iter().map(|entry| (entry.tx.clone(), why.clone())).collect()
+    }
+
+    fn decay(&mut self, now: Time) {
         let (usage, most) = (self.usage(), self.limits.max_usage);
         let half_life = if usage < most / 4 {
             HALF_LIFE / 4
@@ -87,11 +113,11 @@ impl Mempool {
     pub(super) fn trim(&mut self, now: Time) -> Removed {
         let mut removed = Removed::new();
         while self.usage() > self.limits.max_usage {
-            let Some(&(_, std::cmp::Reverse(sequence))) = self.by_worth.first() else { break };
+            let Some(&(_, std::cmp::Reverse(sequence))) = self.by_worth.get_min() else { break };
             let worst = self.at_sequence(sequence);
             let (txid, rate) = (worst.tx.txid(), worst.descendants.rate());
             self.floor.raise(rate, now);
-            removed.extend(self.remove(&txid, &Removal::Evicted));
+            removed.extend(self.give_up(&txid, &Removal::Evicted));
         }
         removed
     }

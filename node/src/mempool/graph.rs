@@ -1,18 +1,20 @@
 //! Who spends whom: adding and removing entries, and the sums over their packages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use imbl::OrdSet;
+use tine_chain::amount::Amount;
 use tine_chain::hash::Txid;
 use tine_chain::transaction::{OutPoint, Transaction, TxData};
 
-use super::{Entry, Mempool, Package, Removed};
+use super::{Entry, MAX_PACKAGE_COUNT, MAX_PACKAGE_SIZE, Mempool, Package, Rank, Removed};
 use crate::event::Removal;
 
 impl Mempool {
     /// The entries that `tx` spends from.
     pub fn parents_of<'a>(&'a self, tx: &'a TxData) -> impl Iterator<Item = &'a Entry> {
-        tx.inputs.iter().filter_map(|input| self.entries.get(&input.prevout.txid))
+        tx.inputs.iter().filter_map(|input| self.get(&input.prevout.txid))
     }
 
     /// The ids of the entries that spend from `txid`; one that spends two outputs of it comes twice.
@@ -48,13 +50,13 @@ impl Mempool {
     }
 
     /// Changes an entry and keeps its places in the orders right.
-    fn update(&mut self, txid: &Txid, change: impl FnOnce(&mut Entry)) {
-        let entry = self.entries.get_mut(txid).expect("packages are made of entries");
-        self.by_worth.remove(&entry.worth());
-        self.by_appeal.remove(&entry.appeal());
+    pub(super) fn update(&mut self, txid: &Txid, change: impl FnOnce(&mut Entry)) {
+        let entry = Arc::make_mut(self.entries.get_mut(txid).expect("packages are made of entries"));
+        let (worth, appeal) = (entry.worth(), entry.appeal());
         change(entry);
-        self.by_worth.insert(entry.worth());
-        self.by_appeal.insert(entry.appeal());
+        let (new_worth, new_appeal) = (entry.worth(), entry.appeal());
+        move_rank(&mut self.by_worth, worth, new_worth);
+        move_rank(&mut self.by_appeal, appeal, new_appeal);
     }
 
     /// Adds an entry whose inputs all exist and are spent by no other. Its `sequence` and packages are set here.
@@ -63,6 +65,7 @@ impl Mempool {
         let alone = entry.alone();
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
+        self.changes += 1;
         entry.ancestors = alone;
         entry.descendants = alone;
         for ancestor in self.ancestors_of(&entry.tx) {
@@ -70,16 +73,20 @@ impl Mempool {
             self.update(&ancestor, |entry| entry.descendants.add(alone));
         }
         self.bytes += alone.size;
+        self.fees.0 += entry.fee.0;
         self.by_wtxid.insert(entry.tx.wtxid(), txid);
         self.by_sequence.insert(entry.sequence, txid);
-        self.spends.extend(entry.tx.inputs.iter().map(|input| (input.prevout, txid)));
+        self.by_age.insert((entry.time, entry.sequence));
+        for input in &entry.tx.inputs {
+            self.spends.insert(input.prevout, txid);
+        }
         self.by_worth.insert(entry.worth());
         self.by_appeal.insert(entry.appeal());
-        self.entries.insert(txid, entry);
+        self.entries.insert(txid, Arc::new(entry));
     }
 
     /// Takes one entry out, and it alone: its descendants stay, for what they spend is on the chain now.
-    pub(super) fn unlink(&mut self, txid: &Txid) -> Option<Entry> {
+    pub(super) fn unlink(&mut self, txid: &Txid) -> Option<Arc<Entry>> {
         let alone = self.entries.get(txid)?.alone();
         for ancestor in self.ancestors_of(&self.indexed(txid).tx) {
             self.update(&ancestor, |entry| entry.descendants.subtract(alone));
@@ -88,9 +95,12 @@ impl Mempool {
             self.update(&descendant, |entry| entry.ancestors.subtract(alone));
         }
         let entry = self.entries.remove(txid)?;
+        self.changes += 1;
         self.bytes -= alone.size;
+        self.fees.0 -= entry.fee.0;
         self.by_wtxid.remove(&entry.tx.wtxid());
         self.by_sequence.remove(&entry.sequence);
+        self.by_age.remove(&(entry.time, entry.sequence));
         self.by_worth.remove(&entry.worth());
         self.by_appeal.remove(&entry.appeal());
         for input in &entry.tx.inputs {
@@ -100,13 +110,13 @@ impl Mempool {
     }
 
     /// Takes an entry out with everything that depends on it. Returned in the order of arrival.
-    pub(super) fn unlink_with_descendants(&mut self, txid: &Txid) -> Vec<Entry> {
+    pub(super) fn unlink_with_descendants(&mut self, txid: &Txid) -> Vec<Arc<Entry>> {
         let mut doomed: Vec<u64> =
             self.descendants_of(txid).iter().map(|txid| self.indexed(txid).sequence).collect();
         doomed.extend(self.entries.get(txid).map(|entry| entry.sequence));
         doomed.sort_unstable();
         // the last to arrive has no descendants left when its turn comes
-        let mut removed: Vec<Entry> = doomed
+        let mut removed: Vec<Arc<Entry>> = doomed
             .iter()
             .rev()
             .filter_map(|sequence| {
@@ -121,28 +131,51 @@ impl Mempool {
     /// [`Mempool::unlink_with_descendants`], all for one reason.
     pub(super) fn remove(&mut self, txid: &Txid, why: &Removal) -> Removed {
         let gone = self.unlink_with_descendants(txid);
-        gone.into_iter().map(|entry| (entry.tx, why.clone())).collect()
+        gone.into_iter().map(|entry| (entry.tx.clone(), why.clone())).collect()
     }
 
-    /// What `tx` would be together with its ancestors here, and whether they and it stay within the count limits.
-    pub(super) fn package_of(&self, tx: &Arc<Transaction>, limit: u32) -> Option<BTreeSet<Txid>> {
-        let ancestors = self.ancestors_of(tx);
-        let counted = u32::try_from(ancestors.len()).ok()?.checked_add(1)?;
-        let fits = |txid: &Txid| self.indexed(txid).descendants.count < limit;
-        (counted <= limit && ancestors.iter().all(fits)).then_some(ancestors)
+    /// Whether `tx` and its `ancestors` here keep the limits, and each of those with its descendants, after `leaving`
+    /// have left.
+    pub(super) fn keeps_limits(
+        &self,
+        tx: &Transaction,
+        ancestors: &BTreeSet<Txid>,
+        leaving: &BTreeSet<Txid>,
+    ) -> bool {
+        let alone = Package::of(tx, Amount::ZERO);
+        let mut package = alone;
+        for ancestor in ancestors {
+            package.add(self.indexed(ancestor).alone());
+            if !package.fits() {
+                return false;
+            }
+        }
+        let mut lost: BTreeMap<Txid, Package> = BTreeMap::new();
+        for leaver in leaving.iter().map(|txid| self.indexed(txid)) {
+            for ancestor in self.ancestors_of(&leaver.tx) {
+                lost.entry(ancestor).or_default().add(leaver.alone());
+            }
+        }
+        ancestors.iter().all(|ancestor| {
+            let mut package = self.indexed(ancestor).descendants;
+            package.add(alone);
+            package.subtract(lost.get(ancestor).copied().unwrap_or_default());
+            package.fits()
+        })
     }
 }
 
-impl Entry {
-    /// An entry that is not linked yet.
-    pub(super) fn unlinked(
-        tx: Arc<Transaction>,
-        fee: tine_chain::amount::Amount,
-        time: tine_chain::time::Time,
-        height: u32,
-        fragile: bool,
-    ) -> Self {
-        let alone = Package::of(&tx, fee);
-        Self { tx, fee, time, height, sequence: 0, ancestors: alone, descendants: alone, fragile }
+fn move_rank(order: &mut OrdSet<Rank>, from: Rank, to: Rank) {
+    // ranks of one entry differ in the rate alone
+    if from != to {
+        order.remove(&from);
+        order.insert(to);
+    }
+}
+
+impl Package {
+    /// Whether it is within the limits.
+    fn fits(self) -> bool {
+        self.count <= MAX_PACKAGE_COUNT && self.size <= MAX_PACKAGE_SIZE
     }
 }

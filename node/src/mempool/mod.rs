@@ -8,35 +8,56 @@
 //! entry; no two entries spend the same coin; an entry's ancestors arrived before it, so the order of arrival is an
 //! order in which all of them can be mined; `bytes` and `usage` are the exact sums over the entries.
 //!
-//! Left out on purpose: replacement by fee. A conflict is refused and reported
-//! ([`Notice::DoubleSpendAttempt`](crate::event::Notice::DoubleSpendAttempt)), so that who watches sees the attempt.
+//! The maps are persistent: a clone of a mempool shares everything with it and costs a few pointers, and a change copies
+//! a path of a tree. So a reader can have a picture of the mempool after every change, and a package is tried on a copy.
+//!
+//! Limits: 25 ancestors and 25 descendants of 101 kB, rather than clusters of 64. They bound the work for one
+//! transaction as well, every wallet knows them, and they need no linearisation to be kept up to date.
 
 mod accept;
 mod chain;
+mod dump;
+mod estimate;
 mod floor;
 mod graph;
+mod package;
+mod prioritise;
 mod rate;
+mod replace;
+mod truc;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use imbl::{OrdMap, OrdSet, Vector};
 use tine_chain::amount::Amount;
 use tine_chain::hash::{Txid, Wtxid};
 use tine_chain::time::Time;
 use tine_chain::transaction::{OutPoint, Transaction};
 
+pub(crate) use accept::Entrance;
 pub use accept::{Acceptable, Refusal};
 pub(crate) use chain::Returning;
+pub use dump::{Dump, DumpError, Saved};
+pub use estimate::{Estimate, EstimateMode, Estimator, MAX_TARGET};
 pub use floor::INCREMENTAL_FEE;
+pub use package::{Fared, MAX_PACKAGE, MAX_PACKAGE_BYTES, PackageError};
+pub(crate) use package::{check_child_with_parents, check_package};
 pub use rate::FeeRate;
+pub use replace::MAX_REPLACED;
+pub use truc::{TRUC_CHILD_MAX_SIZE, TRUC_MAX_SIZE, TRUC_VERSION};
 
 use crate::event::Removal;
 use floor::Floor;
 
 /// Unconfirmed ancestors of a transaction, and descendants, itself among them (Core: `DEFAULT_ANCESTOR_LIMIT`).
 pub const MAX_PACKAGE_COUNT: u32 = 25;
-/// What an entry costs in memory beside its encoding, in bytes: the entry, its places in six indexes, allocations.
+/// Their bytes together (Core: `DEFAULT_ANCESTOR_SIZE_LIMIT_KVB`).
+pub const MAX_PACKAGE_SIZE: u64 = 101_000;
+/// How long an entry may wait (Core: `DEFAULT_MEMPOOL_EXPIRY_HOURS`).
+pub const EXPIRY: Duration = Duration::from_secs(336 * 60 * 60);
+/// What an entry costs in memory beside its encoding, in bytes: the entry, its places in seven indexes, allocations.
 pub const ENTRY_OVERHEAD: u64 = 768;
 /// Bytes that spending an output takes: input 40, witness length 1, a key's policy and signature 97.
 pub const SPEND_SIZE: u64 = 138;
@@ -48,27 +69,36 @@ pub struct Limits {
     pub max_usage: u64,
     /// The least fee rate that is accepted, ever (Core: `-minrelaytxfee`).
     pub min_relay_fee: FeeRate,
+    /// Whether a transaction can be replaced that did not say so (Core: `-mempoolfullrbf`).
+    pub full_rbf: bool,
+    /// How long an entry may wait.
+    pub expiry: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_usage: 100_000_000, min_relay_fee: FeeRate::per_kilobyte(1_000) }
+        Self {
+            max_usage: 100_000_000,
+            min_relay_fee: FeeRate::per_kilobyte(1_000),
+            full_rbf: true,
+            expiry: EXPIRY,
+        }
     }
 }
 
 /// An entry together with its ancestors, or with its descendants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Package {
     /// How many transactions.
     pub count: u32,
     /// Their bytes.
     pub size: u64,
-    /// Their fees.
+    /// Their fees as [`Entry::modified`] has them.
     pub fees: Amount,
 }
 
 impl Package {
-    fn of(tx: &Transaction, fee: Amount) -> Self {
+    pub(crate) fn of(tx: &Transaction, fee: Amount) -> Self {
         Self { count: 1, size: tx.size() as u64, fees: fee }
     }
 
@@ -98,6 +128,8 @@ pub struct Entry {
     pub tx: Arc<Transaction>,
     /// What it pays.
     pub fee: Amount,
+    /// What it counts as paying: [`Mempool::prioritise`] adds to the fee, or takes away, down to nothing.
+    pub modified: Amount,
     /// When it came.
     pub time: Time,
     /// The height of the tip when it came.
@@ -110,13 +142,15 @@ pub struct Entry {
     pub descendants: Package,
     /// Whether a reorganisation can make it premature: it has a lock time, a relative lock or a coinbase's coin.
     pub(crate) fragile: bool,
+    /// Whether how long it waits tells what its fee rate is good for: it came as news, and with no unconfirmed parent.
+    pub(crate) telling: bool,
 }
 
 impl Entry {
     /// It alone.
     #[must_use]
     pub fn alone(&self) -> Package {
-        Package::of(&self.tx, self.fee)
+        Package::of(&self.tx, self.modified)
     }
 
     /// What eviction goes by: the better of its own rate and that of it with its descendants, and of equals the
@@ -132,25 +166,36 @@ impl Entry {
     }
 }
 
-/// Transactions that could be in the next block.
+/// A place in an order by fee rate; of equals the earlier is the greater.
+type Rank = (FeeRate, Reverse<u64>);
+
+/// Transactions that could be in the next block. A clone shares what it holds, and costs next to nothing.
 #[derive(Debug, Clone)]
 pub struct Mempool {
     limits: Limits,
-    entries: BTreeMap<Txid, Entry>,
-    by_wtxid: BTreeMap<Wtxid, Txid>,
+    entries: OrdMap<Txid, Arc<Entry>>,
+    by_wtxid: OrdMap<Wtxid, Txid>,
     /// Which entry spends a coin.
-    spends: BTreeMap<OutPoint, Txid>,
+    spends: OrdMap<OutPoint, Txid>,
     /// In the order of arrival.
-    by_sequence: BTreeMap<u64, Txid>,
+    by_sequence: OrdMap<u64, Txid>,
+    /// The oldest first.
+    by_age: OrdSet<(Time, u64)>,
     /// The least worth first.
-    by_worth: BTreeSet<(FeeRate, Reverse<u64>)>,
+    by_worth: OrdSet<Rank>,
     /// The least appealing first.
-    by_appeal: BTreeSet<(FeeRate, Reverse<u64>)>,
+    by_appeal: OrdSet<Rank>,
+    /// What an operator adds to fees, or takes away, in base units.
+    deltas: OrdMap<Txid, i64>,
     next_sequence: u64,
+    /// Entries that came and went, in number (Core: `mempool_sequence`).
+    changes: u64,
     bytes: u64,
+    fees: Amount,
     floor: Floor,
     /// Transactions to be judged again after a reorganisation, parents before children.
-    returning: VecDeque<Returning>,
+    returning: Vector<Returning>,
+    estimator: Estimator,
 }
 
 /// Entries that left, and why.
@@ -162,29 +207,34 @@ impl Mempool {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            entries: BTreeMap::new(),
-            by_wtxid: BTreeMap::new(),
-            spends: BTreeMap::new(),
-            by_sequence: BTreeMap::new(),
-            by_worth: BTreeSet::new(),
-            by_appeal: BTreeSet::new(),
+            entries: OrdMap::new(),
+            by_wtxid: OrdMap::new(),
+            spends: OrdMap::new(),
+            by_sequence: OrdMap::new(),
+            by_age: OrdSet::new(),
+            by_worth: OrdSet::new(),
+            by_appeal: OrdSet::new(),
+            deltas: OrdMap::new(),
             next_sequence: 0,
+            changes: 0,
             bytes: 0,
+            fees: Amount::ZERO,
             floor: Floor::default(),
-            returning: VecDeque::new(),
+            returning: Vector::new(),
+            estimator: Estimator::default(),
         }
     }
 
     /// The entry of `txid`.
     #[must_use]
     pub fn get(&self, txid: &Txid) -> Option<&Entry> {
-        self.entries.get(txid)
+        self.entries.get(txid).map(Arc::as_ref)
     }
 
     /// The entry of `wtxid`.
     #[must_use]
     pub fn get_by_wtxid(&self, wtxid: &Wtxid) -> Option<&Entry> {
-        self.by_wtxid.get(wtxid).and_then(|txid| self.entries.get(txid))
+        self.by_wtxid.get(wtxid).and_then(|txid| self.get(txid))
     }
 
     /// Every entry in the order of arrival, which is one in which all can be mined.
@@ -195,6 +245,11 @@ impl Mempool {
     /// Every entry, the most appealing to a miner first: not yet an order in which they can be mined.
     pub(crate) fn by_appeal(&self) -> impl Iterator<Item = &Entry> {
         self.by_appeal.iter().rev().map(|(_, Reverse(sequence))| self.at_sequence(*sequence))
+    }
+
+    /// Every transaction, by id: the fastest way through all of them.
+    pub fn transactions(&self) -> impl Iterator<Item = &Arc<Transaction>> {
+        self.entries.values().map(|entry| &entry.tx)
     }
 
     /// The entry that spends `coin`.
@@ -236,7 +291,19 @@ impl Mempool {
     /// The sum of the entries' fees.
     #[must_use]
     pub fn total_fees(&self) -> Amount {
-        Amount(self.entries.values().map(|entry| entry.fee.0).sum())
+        self.fees
+    }
+
+    /// How many entries have come and gone so far (Core: `mempool_sequence`).
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What confirmed transactions paid, and how long they waited.
+    #[must_use]
+    pub fn estimator(&self) -> &Estimator {
+        &self.estimator
     }
 
     /// The fee rate that a transaction must pay now: the least ever, or more since the mempool was full.

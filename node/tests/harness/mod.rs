@@ -251,6 +251,20 @@ impl Rig {
         block
     }
 
+    /// Mines a block on the tip that has these transactions and no others.
+    pub fn mine_only(&mut self, owner: u8, transactions: &[Arc<Transaction>]) -> Arc<Block> {
+        self.now = self.now + Duration::from_secs(10);
+        let template = mine_on(&self.node, None, owner, self.now);
+        let mut coinbase = template.transactions[0].data().clone();
+        // what it may claim is not known here; less is always allowed
+        coinbase.outputs[0].value = self.node.chain().params().subsidy(self.height() + 1);
+        let mut body = vec![Arc::new(Transaction::new(coinbase))];
+        body.extend_from_slice(transactions);
+        let block = rebuilt(&template, body);
+        assert_eq!(self.submit_block(&block), Ok(Accepted::Connected(block.hash())));
+        block
+    }
+
     /// Mines `count` blocks and returns their coinbases' coins, all mature after two more.
     pub fn fund(&mut self, count: usize, owner: u8) -> Vec<Funds> {
         let blocks: Vec<_> = (0..count).map(|_| self.mine(owner)).collect();

@@ -29,6 +29,15 @@ pub struct StartArgs {
     /// Memory for the mempool of each node, in MB [default: 300]
     #[arg(long, value_name = "MB", env = "TINE_MAX_MEMPOOL", value_parser = clap::value_parser!(u32).range(5..=10_000))]
     pub max_mempool: Option<u32>,
+    /// How long a transaction may wait in the mempool, in hours [default: 336]
+    #[arg(long, value_name = "HOURS", env = "TINE_MEMPOOL_EXPIRY", value_parser = clap::value_parser!(u32).range(1..=87_600))]
+    pub mempool_expiry: Option<u32>,
+    /// Whether a waiting transaction that did not signal it (BIP 125) can be replaced by one that pays more [default: true]
+    #[arg(long, value_name = "BOOL", env = "TINE_FULL_RBF")]
+    pub full_rbf: Option<bool>,
+    /// Whether the mempool and the fee estimates outlive the program [default: true]
+    #[arg(long, value_name = "BOOL", env = "TINE_PERSIST_MEMPOOL")]
+    pub persist_mempool: Option<bool>,
     /// Build coins and indexes anew from the block files
     #[arg(long)]
     pub reindex: bool,

@@ -12,7 +12,7 @@ use tine_chain::amount::Amount;
 use tine_chain::block::Block;
 use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
-use tine_node::event::Notice;
+use tine_node::event::{Notice, Removal};
 use tine_node::explain::{ReorgReport, ReportFate};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -130,6 +130,13 @@ impl Board {
                     "DOUBLE SPEND refused by {name}: {refused:.12} spends {coin}, as {kept:.12} does"
                 )));
                 self.out.document(&json!({ "event": "double-spend", "node": name, "refused": refused, "kept": kept, "coin": coin.to_string() }));
+            }
+            Notice::TransactionRemoved(gone, Removal::Replaced { coin, by }) => {
+                let name = &self.nodes[place].0;
+                self.out.line(self.out.alarm(format!(
+                    "DOUBLE SPEND taken by {name}: {by:.12} replaces {gone:.12}, both spend {coin}"
+                )));
+                self.out.document(&json!({ "event": "replaced", "node": name, "replaced": gone, "by": by, "coin": coin.to_string() }));
             }
             Notice::TransactionAdded(_)
             | Notice::TransactionRemoved(..)

@@ -52,8 +52,11 @@ pub struct Stamped {
     pub notice: Notice,
 }
 
-/// Runs on the node's thread. What it returns is carried out there as if the node had wanted it.
-type Call = Box<dyn FnOnce(&mut Participant, Time) -> Result<Vec<Action>, StoreError> + Send>;
+/// Runs on the node's thread. The actions that it returns are carried out there as if the node had wanted them; then,
+/// when the picture shows what they did, the answer is given. `None`: there is nothing to see, and it was given.
+type Call =
+    Box<dyn FnOnce(&mut Participant, Time) -> Result<(Vec<Action>, Option<GiveAnswer>), StoreError> + Send>;
+type GiveAnswer = Box<dyn FnOnce() + Send>;
 /// A block to mine, when it is there.
 pub type AskedTemplate = oneshot::Receiver<Result<Template, TemplateError>>;
 type SubmitAnswer = oneshot::Sender<Result<Accepted, Reject>>;
@@ -167,7 +170,7 @@ impl NodeHandle {
         let call: Call = Box::new(move |participant, now| {
             // the caller may have stopped waiting
             let _ = answer.send(participant.template(now, &spec));
-            Ok(Vec::new())
+            Ok((Vec::new(), None))
         });
         self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
         Ok(answered)
@@ -193,9 +196,11 @@ impl NodeHandle {
         let (answer, answered) = oneshot::channel();
         let call: Call = Box::new(move |participant, now| {
             let (actions, result) = control(participant.node_mut(), now)?;
-            // the caller may have stopped waiting
-            let _ = answer.send(result);
-            participant.filter(actions, now)
+            let give: GiveAnswer = Box::new(move || {
+                // the caller may have stopped waiting
+                let _ = answer.send(result);
+            });
+            Ok((participant.filter(actions, now)?, Some(give)))
         });
         self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
         answered.blocking_recv().map_err(|_| Stopped)
@@ -226,7 +231,7 @@ fn queried<R: Send + 'static>(
     let call: Call = Box::new(move |participant, now| {
         // the caller may have stopped waiting
         let _ = answer.send(query(participant.node_mut(), now));
-        Ok(Vec::new())
+        Ok((Vec::new(), None))
     });
     (call, answered)
 }
@@ -322,13 +327,12 @@ impl World {
                     self.publish();
                     steps_unpublished = 0;
                     let wait = self.participant.deadline().map(|deadline| deadline.since(now()));
-                    let wait = wait.into_iter().chain(self.picture.mempool_due()).min();
                     runtime.block_on(next(&mut self.commands, self.incoming.as_mut(), wait))
                 }
             };
             match cause {
                 Cause::Command(Command::Stop) | Cause::Abandoned => break,
-                Cause::Command(Command::Call(call)) => self.step(call)?,
+                Cause::Command(Command::Call(call)) => self.call(call)?,
                 Cause::Command(Command::Submit(submission, answer)) => self.submit(submission, answer)?,
                 Cause::Event(event) => self.step(|participant, now| participant.handle(event, now))?,
                 Cause::Deadline => self.step(|participant, now| participant.handle(Event::Tick, now))?,
@@ -358,6 +362,17 @@ impl World {
                 _ => self.incoming.as_mut()?.try_recv().ok().map(Cause::Event),
             }
         })
+    }
+
+    fn call(&mut self, call: Call) -> Result<(), StoreError> {
+        let now = now();
+        let (actions, give_answer) = call(&mut self.participant, now)?;
+        actions.into_iter().for_each(|action| self.carry_out(action, now));
+        if let Some(give_answer) = give_answer {
+            self.publish();
+            give_answer();
+        }
+        Ok(())
     }
 
     fn submit(&mut self, submission: Submission, answer: SubmitAnswer) -> Result<(), StoreError> {

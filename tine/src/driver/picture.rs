@@ -1,23 +1,19 @@
 //! Keeps the next [`View`] up to date, touching only what changed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tine_chain::chain::Chain;
 use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
 use tine_chain::tree::BlockEntry;
 use tine_node::event::Notice;
+use tine_node::mempool::Mempool;
 use tine_node::peers::PeerState;
 use tine_node::{Node, Participant};
 
 use crate::view::{
-    ActiveChain, BlockInfo, BlockStatus, HeaderIndex, MempoolEntry, MempoolView, PeerView, RECENT_REORGS,
-    Tip, TipStatus, View,
+    ActiveChain, BlockInfo, BlockStatus, HeaderIndex, PeerView, RECENT_REORGS, Tip, TipStatus, View,
 };
-
-/// A copy of the mempool that takes less than this is made at every change.
-const CHEAP_COPY: Duration = Duration::from_millis(2);
 
 /// The view published last, and what has become stale in it.
 pub(super) struct Picture {
@@ -25,10 +21,6 @@ pub(super) struct Picture {
     headers: HeaderIndex,
     active: ActiveChain,
     chain_changed: bool,
-    mempool_changed: bool,
-    /// When the mempool was copied last, and how long that took.
-    copied: Instant,
-    cost: Duration,
 }
 
 impl Picture {
@@ -54,20 +46,12 @@ impl Picture {
             tips: tips(chain, &headers, &active),
             headers: headers.clone(),
             active: active.clone(),
-            mempool: Arc::new(mempool(node)),
+            mempool: Arc::new(node.mempool().clone()),
             peers: peers(node),
             syncing: node.is_syncing(),
             reorgs: reorgs(chain),
         });
-        Self {
-            view,
-            headers,
-            active,
-            chain_changed: false,
-            mempool_changed: false,
-            copied: Instant::now(),
-            cost: Duration::ZERO,
-        }
+        Self { view, headers, active, chain_changed: false }
     }
 
     /// The view published last.
@@ -91,8 +75,12 @@ impl Picture {
                 change.disconnected.iter().for_each(|block| refresh(&block.hash));
             }
             Notice::HeaderSeen(_, hash, ..) | Notice::BlockInvalid(hash, _) => refresh(hash),
-            Notice::TransactionAdded(_) | Notice::TransactionRemoved(..) => self.mempool_changed = true,
-            Notice::DoubleSpendAttempt { .. } | Notice::Syncing { .. } | Notice::Wanted(_) => {}
+            // the mempool itself tells whether it has changed
+            Notice::TransactionAdded(_)
+            | Notice::TransactionRemoved(..)
+            | Notice::DoubleSpendAttempt { .. }
+            | Notice::Syncing { .. }
+            | Notice::Wanted(_) => {}
         }
     }
 
@@ -103,9 +91,9 @@ impl Picture {
         let chain = node.chain();
         let peers = peers(node);
         let syncing = node.is_syncing();
-        let copy_mempool = self.mempool_due() == Some(Duration::ZERO);
+        let mempool_changed = !same_mempool(node.mempool(), &self.view.mempool);
         let same = !self.chain_changed
-            && !copy_mempool
+            && !mempool_changed
             && syncing == self.view.syncing
             && mining_parent == self.view.mining_parent
             && same_peers(&peers, &self.view.peers);
@@ -125,26 +113,11 @@ impl Picture {
             follow(&mut self.active, chain);
             self.look_up(chain, &mut view);
         }
-        if copy_mempool {
-            let start = Instant::now();
-            view.mempool = Arc::new(mempool(node));
-            self.mempool_changed = false;
-            (self.copied, self.cost) = (Instant::now(), start.elapsed());
+        if mempool_changed {
+            view.mempool = Arc::new(node.mempool().clone());
         }
         self.view = Arc::new(view);
         Some(self.view())
-    }
-
-    /// How long until the changed mempool may be copied; `None`: it has not changed. A small one is copied at once, a
-    /// large one so seldom that the node's thread spends no more than a tenth of its time on it.
-    pub(super) fn mempool_due(&self) -> Option<Duration> {
-        if !self.mempool_changed {
-            return None;
-        }
-        if self.cost < CHEAP_COPY {
-            return Some(Duration::ZERO);
-        }
-        Some((self.cost * 10).saturating_sub(self.copied.elapsed()))
     }
 
     fn look_up(&mut self, chain: &Chain, view: &mut View) {
@@ -234,21 +207,8 @@ fn reorgs(chain: &Chain) -> Arc<[Arc<tine_chain::journal::Reorg>]> {
     journal[journal.len().saturating_sub(RECENT_REORGS)..].into()
 }
 
-fn mempool(node: &Node) -> MempoolView {
-    let mempool = node.mempool();
-    let entries = mempool
-        .entries()
-        .map(|entry| MempoolEntry {
-            tx: Arc::clone(&entry.tx),
-            fee: entry.fee,
-            time: entry.time,
-            height: entry.height,
-            ancestors: entry.ancestors.count as usize,
-            descendants: entry.descendants.count as usize,
-        })
-        .collect();
-    let bytes = usize::try_from(mempool.bytes()).expect("a mempool fits into memory");
-    MempoolView::new(entries, bytes, mempool.min_fee_rate().units_per_kilobyte())
+fn same_mempool(a: &Mempool, b: &Mempool) -> bool {
+    a.changes() == b.changes() && a.min_fee_rate() == b.min_fee_rate()
 }
 
 fn peers(node: &Node) -> Arc<[PeerView]> {

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tine_chain::mining::Scanner;
+use tine_node::mempool::Mempool;
 use tine_node::template::Template;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::bucket::Bucket;
 use super::{Job, Shared};
 use crate::driver::{self, AskedTemplate};
-use crate::view::{MempoolView, View};
+use crate::view::View;
 
 /// How long a template is kept although the mempool has changed.
 const MEMPOOL_PATIENCE: Duration = Duration::from_millis(250);
@@ -30,7 +31,7 @@ struct Worker<'a> {
     asked: Option<AskedTemplate>,
     asked_at: Instant,
     /// The mempool that the last template was asked for with.
-    mempool: Option<Arc<MempoolView>>,
+    mempool: Option<Arc<Mempool>>,
 }
 
 /// Mines until the miner is dropped or the node stops.

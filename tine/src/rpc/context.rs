@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::blockchain::body_missing;
 use super::error::{Code, RpcError};
 use crate::driver::{NodeHandle, Stopped};
+use crate::mempool_file::MempoolFiles;
 use crate::miner::MinerHandle;
 use crate::view::{BlockInfo, View};
 use crate::wallets::WalletService;
@@ -44,8 +45,8 @@ pub struct Context {
     pub mining_lock: Option<Lock>,
     /// The network's directory, whose size is shown.
     pub dir: Option<PathBuf>,
-    /// Bytes that the mempool may hold.
-    pub max_mempool_bytes: usize,
+    /// What keeps the mempool across a restart.
+    pub mempool_files: Option<Arc<MempoolFiles>>,
     /// Base units for 1,000 bytes below which nothing is relayed.
     pub min_relay_fee_rate: u64,
     started: Instant,
@@ -89,7 +90,7 @@ impl Context {
             wallets: None,
             mining_lock: None,
             dir: None,
-            max_mempool_bytes: 300_000_000,
+            mempool_files: None,
             min_relay_fee_rate: 1_000,
             started: Instant::now(),
             stop: watch::Sender::new(false),

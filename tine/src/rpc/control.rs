@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tine_chain::address::Address;
+use tine_node::mempool::{Estimate, EstimateMode, MAX_TARGET};
 
 use super::amount::Coins;
 use super::error::{Code, RpcError};
@@ -19,10 +20,15 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Util,
         params: &[
             required("conf_target", Kind::Number, "Blocks to wait at most, 1 to 1008."),
-            optional("estimate_mode", Kind::Text, "Accepted and of no effect."),
+            optional(
+                "estimate_mode",
+                Kind::Text,
+                "economical (default): old blocks count less; conservative: at least what all blocks say.",
+            ),
         ],
-        help: "The fee rate that gets a transaction mined soon. There is no history of fees: with nothing waiting it is \
-               the least that the mempool takes, else an error says that there is not enough data.",
+        help: "The fee rate that gets a transaction mined within so many blocks, from what was mined at which rate and \
+               what still waits. blocks is the wait that the answer holds for. While too little is known it is the \
+               least that the mempool takes if all that waits fits into half a block, else an error.",
         handler: Handler::Now(estimate_smart_fee),
     },
     Method {
@@ -175,24 +181,39 @@ fn validate_address(call: &Call) -> Outcome {
 
 fn estimate_smart_fee(call: &Call) -> Outcome {
     #[derive(Serialize)]
-    struct Estimate {
+    struct Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         feerate: Option<Coins>,
         #[serde(skip_serializing_if = "Option::is_none")]
         errors: Option<[&'static str; 1]>,
-        blocks: i64,
+        blocks: u32,
     }
-    let blocks = call.params.integer(0)?.unwrap_or(0);
-    if !(1..=1_008).contains(&blocks) {
-        return Err(RpcError::new(Code::InvalidParameter, "Invalid conf_target, must be between 1 and 1008"));
-    }
+    let asked = call.params.integer(0)?.and_then(|blocks| u32::try_from(blocks).ok());
+    let Some(blocks) = asked.filter(|blocks| (1..=MAX_TARGET).contains(blocks)) else {
+        let message = format!("Invalid conf_target, must be between 1 and {MAX_TARGET}");
+        return Err(RpcError::new(Code::InvalidParameter, message));
+    };
+    let mode = call.params.optional::<String>(1)?.unwrap_or_default().to_ascii_lowercase();
+    let mode = match mode.as_str() {
+        "" | "unset" | "economical" => EstimateMode::Economical,
+        "conservative" => EstimateMode::Conservative,
+        _ => {
+            return Err(RpcError::invalid(
+                "Invalid estimate_mode parameter, must be one of: \"unset\", \"economical\", \"conservative\"",
+            ));
+        }
+    };
     let view = call.context.view();
-    let least = view.mempool.min_fee_rate.max(call.context.min_relay_fee_rate);
-    // all that waits fits into the next block: then the least fee is enough
-    let fits = view.mempool.bytes * 2 < tine_chain::block::MAX_BLOCK_SIZE;
-    answer(&Estimate {
-        feerate: fits.then(|| fee_rate(least)),
-        errors: (!fits).then_some(["Insufficient data or no feerate found"]),
-        blocks,
+    let pool = &view.mempool;
+    let estimate = pool.estimate_fee(blocks, mode).or_else(|| {
+        // all that waits fits into half of the next block: then the least fee is enough
+        let fits = pool.bytes() * 2 < tine_chain::block::MAX_BLOCK_SIZE as u64;
+        fits.then(|| Estimate { rate: pool.min_fee_rate(), target: blocks })
+    });
+    answer(&match estimate {
+        Some(Estimate { rate, target }) => {
+            Answer { feerate: Some(fee_rate(rate.units_per_kilobyte())), errors: None, blocks: target }
+        }
+        None => Answer { feerate: None, errors: Some(["Insufficient data or no feerate found"]), blocks },
     })
 }

@@ -1,18 +1,22 @@
-//! Core's mempool methods, out of the published picture.
+//! Core's mempool methods, out of the published picture; and what an operator does to the mempool.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde::Serialize;
 use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize};
 use tine_chain::amount::Amount;
 use tine_chain::hash::{Txid, Wtxid};
+use tine_chain::transaction::OutPoint;
+use tine_node::mempool::{Entry, INCREMENTAL_FEE, Mempool};
 
 use super::amount::Coins;
 use super::context::Context;
-use super::error::RpcError;
+use super::error::{Code, RpcError};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use super::shapes;
-use crate::view::{MempoolEntry, MempoolView};
+use crate::mempool_file::{ImportOptions, MempoolFiles};
 
 pub(crate) const METHODS: &[Method] = &[
     Method {
@@ -30,7 +34,7 @@ pub(crate) const METHODS: &[Method] = &[
             optional("verbose", Kind::Flag, "true: with what the mempool knows of each. Default false."),
         ],
         help: "The unconfirmed transactions that a transaction depends on.",
-        handler: Handler::Now(|call| relatives(call, MempoolView::ancestors)),
+        handler: Handler::Now(|call| relatives(call, |pool, entry| pool.ancestors_of(&entry.tx))),
     },
     Method {
         name: "getmempooldescendants",
@@ -40,7 +44,7 @@ pub(crate) const METHODS: &[Method] = &[
             optional("verbose", Kind::Flag, "true: with what the mempool knows of each. Default false."),
         ],
         help: "The unconfirmed transactions that depend on a transaction.",
-        handler: Handler::Now(|call| relatives(call, MempoolView::descendants)),
+        handler: Handler::Now(|call| relatives(call, |pool, entry| pool.descendants_of(&entry.tx.txid()))),
     },
     Method {
         name: "getmempoolinfo",
@@ -50,6 +54,13 @@ pub(crate) const METHODS: &[Method] = &[
         handler: Handler::Now(get_mempool_info),
     },
     Method {
+        name: "getprioritisedtransactions",
+        category: Category::Mining,
+        params: &[],
+        help: "What prioritisetransaction was told, by transaction.",
+        handler: Handler::Now(get_prioritised_transactions),
+    },
+    Method {
         name: "getrawmempool",
         category: Category::Blockchain,
         params: &[
@@ -57,54 +68,58 @@ pub(crate) const METHODS: &[Method] = &[
             optional(
                 "mempool_sequence",
                 Kind::Flag,
-                "true: an object with the ids and the picture's number.",
+                "true: an object with the ids and how many entries have come and gone.",
             ),
         ],
         help: "The ids of all transactions in the mempool.",
         handler: Handler::Now(get_raw_mempool),
     },
+    Method {
+        name: "gettxspendingprevout",
+        category: Category::Blockchain,
+        params: &[required("outputs", Kind::Array, "Objects with txid and vout.")],
+        help: "Which transactions of the mempool spend these coins.",
+        handler: Handler::Now(get_tx_spending_prevout),
+    },
+    Method {
+        name: "importmempool",
+        category: Category::Blockchain,
+        params: &[
+            required("filepath", Kind::Text, "A mempool.dat, on the node's machine."),
+            optional(
+                "options",
+                Kind::Object,
+                "use_current_time (default true): as if they came now; apply_fee_delta_priority (default false): \
+                 with what prioritisetransaction was told there.",
+            ),
+        ],
+        help: "Takes in the transactions of a mempool.dat.",
+        handler: Handler::Now(import_mempool),
+    },
+    Method {
+        name: "prioritisetransaction",
+        category: Category::Mining,
+        params: &[
+            required("txid", Kind::Hex, "The transaction's id; it may still have to come."),
+            optional("dummy", Kind::Number, "Must be 0 or null."),
+            required(
+                "fee_delta",
+                Kind::Number,
+                "Base units to add to what the transaction counts as paying.",
+            ),
+        ],
+        help: "Makes a transaction count as paying more, or less, for mining, eviction and replacement. The fee itself \
+               is not changed.",
+        handler: Handler::Now(prioritise_transaction),
+    },
+    Method {
+        name: "savemempool",
+        category: Category::Blockchain,
+        params: &[],
+        help: "Writes the mempool to mempool.dat.",
+        handler: Handler::Now(save_mempool),
+    },
 ];
-
-impl MempoolView {
-    fn closure(&self, start: &MempoolEntry, next: impl Fn(&MempoolEntry) -> Vec<Txid>) -> BTreeSet<Txid> {
-        let mut found = BTreeSet::new();
-        let mut open = next(start);
-        while let Some(txid) = open.pop() {
-            if let Some(entry) = self.get(&txid)
-                && found.insert(txid)
-            {
-                open.extend(next(entry));
-            }
-        }
-        found
-    }
-
-    /// The waiting transactions whose outputs `entry` spends.
-    pub(crate) fn parents(&self, entry: &MempoolEntry) -> Vec<Txid> {
-        let parents: BTreeSet<Txid> = entry.tx.inputs.iter().map(|input| input.prevout.txid).collect();
-        parents.into_iter().filter(|txid| self.get(txid).is_some()).collect()
-    }
-
-    /// The waiting transactions that spend an output of `entry`.
-    pub(crate) fn children(&self, entry: &MempoolEntry) -> Vec<Txid> {
-        let outputs = 0..u32::try_from(entry.tx.outputs.len()).unwrap_or(u32::MAX);
-        let children: BTreeSet<Txid> = outputs
-            .filter_map(|vout| self.spender_of(&entry.tx.outpoint(vout)))
-            .map(|child| child.tx.txid())
-            .collect();
-        children.into_iter().collect()
-    }
-
-    /// All that `entry` depends on, itself not among them.
-    pub(crate) fn ancestors(&self, entry: &MempoolEntry) -> BTreeSet<Txid> {
-        self.closure(entry, |entry| self.parents(entry))
-    }
-
-    /// All that depend on `entry`, itself not among them.
-    pub(crate) fn descendants(&self, entry: &MempoolEntry) -> BTreeSet<Txid> {
-        self.closure(entry, |entry| self.children(entry))
-    }
-}
 
 #[derive(Serialize)]
 struct Fees {
@@ -120,57 +135,47 @@ struct EntryJson {
     weight: usize,
     time: u64,
     height: u32,
-    descendantcount: usize,
-    descendantsize: usize,
-    ancestorcount: usize,
-    ancestorsize: usize,
+    descendantcount: u32,
+    descendantsize: u64,
+    ancestorcount: u32,
+    ancestorsize: u64,
     wtxid: Wtxid,
     fees: Fees,
-    depends: Vec<Txid>,
-    spentby: Vec<Txid>,
+    depends: BTreeSet<Txid>,
+    spentby: BTreeSet<Txid>,
     #[serde(rename = "bip125-replaceable")]
     bip125_replaceable: bool,
     unbroadcast: bool,
 }
 
-/// Number, bytes and fees of `entry` and its relatives.
-fn sums(pool: &MempoolView, entry: &MempoolEntry, relatives: &BTreeSet<Txid>) -> (usize, usize, Amount) {
-    relatives
-        .iter()
-        .filter_map(|txid| pool.get(txid))
-        .fold((1, entry.tx.size(), entry.fee), |(count, size, fee), other| {
-            (count + 1, size + other.tx.size(), Amount(fee.0 + other.fee.0))
-        })
-}
-
-fn entry_json(pool: &MempoolView, entry: &MempoolEntry) -> EntryJson {
-    let (ancestorcount, ancestorsize, ancestor) = sums(pool, entry, &pool.ancestors(entry));
-    let (descendantcount, descendantsize, descendant) = sums(pool, entry, &pool.descendants(entry));
+fn entry_json(pool: &Mempool, entry: &Entry) -> EntryJson {
+    let txid = entry.tx.txid();
     EntryJson {
         vsize: entry.tx.size(),
         weight: shapes::weight(entry.tx.size()),
         time: entry.time.as_secs(),
         height: entry.height,
-        descendantcount,
-        descendantsize,
-        ancestorcount,
-        ancestorsize,
+        descendantcount: entry.descendants.count,
+        descendantsize: entry.descendants.size,
+        ancestorcount: entry.ancestors.count,
+        ancestorsize: entry.ancestors.size,
         wtxid: entry.tx.wtxid(),
         fees: Fees {
             base: entry.fee.into(),
-            modified: entry.fee.into(),
-            ancestor: ancestor.into(),
-            descendant: descendant.into(),
+            modified: entry.modified.into(),
+            ancestor: entry.ancestors.fees.into(),
+            descendant: entry.descendants.fees.into(),
         },
-        depends: pool.parents(entry),
-        spentby: pool.children(entry),
-        bip125_replaceable: false,
+        depends: pool.parents_of(&entry.tx).map(|parent| parent.tx.txid()).collect(),
+        spentby: pool.children_of(&txid).collect(),
+        // Core: "whether this transaction signals BIP125 replaceability or has an unconfirmed ancestor signaling"
+        bip125_replaceable: pool.signals_replacement(&txid),
         unbroadcast: false,
     }
 }
 
 /// An object of entries by id, written without building it first.
-struct ById<'a>(&'a MempoolView, Vec<&'a MempoolEntry>);
+struct ById<'a>(&'a Mempool, Vec<&'a Entry>);
 
 impl Serialize for ById<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -182,7 +187,7 @@ impl Serialize for ById<'_> {
     }
 }
 
-fn find<'a>(pool: &'a MempoolView, call: &Call) -> Result<&'a MempoolEntry, RpcError> {
+fn find<'a>(pool: &'a Mempool, call: &Call) -> Result<&'a Entry, RpcError> {
     pool.get(&call.params.hash(0)?).ok_or_else(|| RpcError::not_found("Transaction not in mempool"))
 }
 
@@ -191,7 +196,7 @@ fn get_mempool_entry(call: &Call) -> Outcome {
     answer(&entry_json(&view.mempool, find(&view.mempool, call)?))
 }
 
-fn relatives(call: &Call, of: fn(&MempoolView, &MempoolEntry) -> BTreeSet<Txid>) -> Outcome {
+fn relatives(call: &Call, of: fn(&Mempool, &Entry) -> BTreeSet<Txid>) -> Outcome {
     let view = call.context.view();
     let pool = &view.mempool;
     let found = of(pool, find(pool, call)?);
@@ -214,11 +219,11 @@ fn get_raw_mempool(call: &Call) -> Outcome {
         if with_sequence {
             return Err(RpcError::invalid("Verbose results cannot contain mempool sequence values."));
         }
-        return answer(&ById(pool, pool.entries.iter().collect()));
+        return answer(&ById(pool, pool.entries().collect()));
     }
-    let txids: Vec<Txid> = pool.entries.iter().map(|entry| entry.tx.txid()).collect();
+    let txids: Vec<Txid> = pool.entries().map(|entry| entry.tx.txid()).collect();
     match with_sequence {
-        true => answer(&WithSequence { txids, mempool_sequence: view.number }),
+        true => answer(&WithSequence { txids, mempool_sequence: pool.changes() }),
         false => answer(&txids),
     }
 }
@@ -233,10 +238,10 @@ fn get_mempool_info(call: &Call) -> Outcome {
     struct Info {
         loaded: bool,
         size: usize,
-        bytes: usize,
-        usage: usize,
+        bytes: u64,
+        usage: u64,
         total_fee: Coins,
-        maxmempool: usize,
+        maxmempool: u64,
         mempoolminfee: Coins,
         minrelaytxfee: Coins,
         incrementalrelayfee: Coins,
@@ -245,18 +250,115 @@ fn get_mempool_info(call: &Call) -> Outcome {
     }
     let context: &Context = &call.context;
     let view = context.view();
-    let pool = &view.mempool;
+    let (pool, limits) = (&view.mempool, view.mempool.limits());
     answer(&Info {
-        loaded: true,
-        size: pool.entries.len(),
-        bytes: pool.bytes,
-        usage: pool.bytes,
-        total_fee: Coins(Amount(pool.entries.iter().map(|entry| entry.fee.0).sum())),
-        maxmempool: context.max_mempool_bytes,
-        mempoolminfee: fee_rate(pool.min_fee_rate),
-        minrelaytxfee: fee_rate(context.min_relay_fee_rate),
-        incrementalrelayfee: fee_rate(context.min_relay_fee_rate),
+        loaded: context.mempool_files.as_ref().is_none_or(|files| files.is_loaded()),
+        size: pool.len(),
+        bytes: pool.bytes(),
+        usage: pool.usage(),
+        total_fee: Coins(pool.total_fees()),
+        maxmempool: limits.max_usage,
+        mempoolminfee: fee_rate(pool.min_fee_rate().units_per_kilobyte()),
+        minrelaytxfee: fee_rate(limits.min_relay_fee.units_per_kilobyte()),
+        incrementalrelayfee: fee_rate(INCREMENTAL_FEE),
         unbroadcastcount: 0,
-        fullrbf: false,
+        fullrbf: limits.full_rbf,
     })
+}
+
+fn get_tx_spending_prevout(call: &Call) -> Outcome {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Coin {
+        txid: Txid,
+        vout: u32,
+    }
+    #[derive(Serialize)]
+    struct Spent {
+        txid: Txid,
+        vout: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        spendingtxid: Option<Txid>,
+    }
+    let coins: Vec<Coin> = call.params.required(0)?;
+    if coins.is_empty() {
+        return Err(RpcError::invalid("Invalid parameter, outputs are missing"));
+    }
+    let view = call.context.view();
+    let spent = |Coin { txid, vout }| Spent {
+        txid,
+        vout,
+        spendingtxid: view.mempool.spender_of(&OutPoint { txid, vout }),
+    };
+    answer(&coins.into_iter().map(spent).collect::<Vec<_>>())
+}
+
+fn prioritise_transaction(call: &Call) -> Outcome {
+    let txid: Txid = call.params.hash(0)?;
+    if call.params.integer(1)?.is_some_and(|dummy| dummy != 0) {
+        return Err(RpcError::invalid(
+            "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
+        ));
+    }
+    let delta = call.params.integer(2)?.unwrap_or(0);
+    call.context.node.control_blocking(move |node, _| {
+        node.prioritise(txid, delta);
+        Ok((Vec::new(), ()))
+    })?;
+    answer(&true)
+}
+
+fn get_prioritised_transactions(call: &Call) -> Outcome {
+    #[derive(Serialize)]
+    struct Prioritised {
+        fee_delta: i64,
+        in_mempool: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        modified_fee: Option<u64>,
+    }
+    let view = call.context.view();
+    let pool = &view.mempool;
+    let told: BTreeMap<Txid, Prioritised> = pool
+        .deltas()
+        .map(|(txid, fee_delta)| {
+            let entry = pool.get(&txid);
+            let modified_fee = entry.map(|entry| entry.modified.0);
+            (txid, Prioritised { fee_delta, in_mempool: entry.is_some(), modified_fee })
+        })
+        .collect();
+    answer(&told)
+}
+
+fn files(call: &Call) -> Result<&Arc<MempoolFiles>, RpcError> {
+    let refuse = || RpcError::new(Code::Misc, "this node keeps no files");
+    call.context.mempool_files.as_ref().ok_or_else(refuse)
+}
+
+fn save_mempool(call: &Call) -> Outcome {
+    #[derive(Serialize)]
+    struct SavedTo {
+        filename: PathBuf,
+    }
+    let files = files(call)?;
+    if !files.is_loaded() {
+        return Err(RpcError::new(Code::Misc, "The mempool was not loaded yet"));
+    }
+    let failed =
+        |error: std::io::Error| RpcError::new(Code::Misc, format!("Unable to dump mempool to disk: {error}"));
+    let filename = files.save(&call.context.node).map_err(failed)?;
+    answer(&SavedTo { filename })
+}
+
+fn import_mempool(call: &Call) -> Outcome {
+    #[derive(Serialize)]
+    struct Nothing {}
+    let path = PathBuf::from(call.params.text(0)?);
+    let options: ImportOptions = call.params.optional(1)?.unwrap_or_default();
+    if call.context.view().syncing {
+        let message = "Can only import the mempool after the block download and sync is done.";
+        return Err(RpcError::new(Code::InitialDownload, message));
+    }
+    MempoolFiles::import(&call.context.node, &path, options)
+        .map_err(|error| RpcError::new(Code::Misc, format!("Unable to import mempool file: {error}")))?;
+    answer(&Nothing {})
 }

@@ -190,7 +190,7 @@ fn get_mining_info(call: &Call) -> Outcome {
         difficulty: difficulty(tip.header.bits),
         target: target_hex(tip.header.bits),
         networkhashps: network_hash_ps(context, &view, 120, tip),
-        pooledtx: view.mempool.entries.len(),
+        pooledtx: view.mempool.len(),
         blockmintxfee: fee_rate(context.min_relay_fee_rate),
         chain: core_chain_name(view.network),
         next: NextBlock {

@@ -18,6 +18,7 @@ mod forkchoice;
 mod mempool;
 mod mining;
 mod network;
+mod packages;
 mod params;
 mod rawtransactions;
 mod registry;

@@ -1,19 +1,18 @@
-//! Core's `Rawtransactions` methods: look up, decode, test and submit transactions.
+//! Core's `Rawtransactions` methods: look up, decode and submit transactions.
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use tine_chain::amount::{Amount, COIN};
 use tine_chain::block::Block;
 use tine_chain::codec::{Decode, Encode};
-use tine_chain::hash::{BlockHash, Txid, Wtxid};
+use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::reject::Reject;
 use tine_chain::store::StoreError;
 use tine_chain::transaction::{OutPoint, Transaction};
-use tine_node::event::{Accepted, Submission};
+use tine_node::{Declined, Offer};
 
-use super::amount::Coins;
 use super::context::Context;
+use super::envelope::{Parsed, RawParams, Request};
 use super::error::{Code, RpcError};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, Param, answer, optional, required};
 use super::shapes::{Place, TransactionJson};
@@ -21,15 +20,15 @@ use crate::view::{BlockInfo, View};
 
 /// How many of the last blocks are read for a transaction that has no unspent output left.
 const SCAN_BLOCKS: u32 = 500;
+/// How many transactions of a batch are verified together: about ten milliseconds of the node's time.
+const MAX_VERIFIED_AHEAD: usize = 500;
 /// How many outputs of a transaction are tried in the coin set.
 const SCAN_OUTPUTS: u32 = 64;
-/// The most transactions in one `testmempoolaccept` (Core: `MAX_PACKAGE_COUNT`).
-const MAX_PACKAGE_COUNT: usize = 25;
 /// What is refused as a slip of the pen unless the caller says otherwise: 0.10 coins for 1,000 bytes (Core:
 /// `DEFAULT_MAX_RAW_TX_FEE_RATE`).
 const DEFAULT_MAX_FEE_RATE: Amount = Amount(COIN / 10);
 
-const MAX_FEE_RATE: Param = optional(
+pub(super) const MAX_FEE_RATE: Param = optional(
     "maxfeerate",
     Kind::Amount,
     "Coins for 1,000 bytes over which it is refused; 0: no limit. Default 0.10.",
@@ -73,16 +72,9 @@ pub(crate) const METHODS: &[Method] = &[
         help: "Submits a transaction to the mempool and the network; gives its id.",
         handler: Handler::Now(send_raw_transaction),
     },
-    Method {
-        name: "testmempoolaccept",
-        category: Category::Rawtransactions,
-        params: &[required("rawtxs", Kind::Array, "Transactions in hexadecimal digits."), MAX_FEE_RATE],
-        help: "Whether the mempool would take each of these transactions as it is now.",
-        handler: Handler::Now(test_mempool_accept),
-    },
 ];
 
-fn decode_hex(text: &str) -> Result<Transaction, RpcError> {
+pub(super) fn decode_hex(text: &str) -> Result<Transaction, RpcError> {
     let refuse = |error: &dyn std::fmt::Display| {
         RpcError::new(Code::Deserialization, format!("TX decode failed: {error}"))
     };
@@ -218,7 +210,7 @@ pub(crate) fn find_in_active_chain(
 }
 
 /// Over which fee a transaction of `size` bytes is refused; `None`: no limit.
-fn max_fee(call: &Call, size: usize) -> Result<Option<Amount>, RpcError> {
+pub(super) fn max_fee(call: &Call, size: usize) -> Result<Option<Amount>, RpcError> {
     let rate = call.params.amount(1)?.unwrap_or(DEFAULT_MAX_FEE_RATE);
     if rate.0 > COIN {
         return Err(RpcError::invalid(
@@ -235,6 +227,24 @@ fn send_raw_transaction(call: &Call) -> Outcome {
     submit(&call.context, tx, limit).and_then(|txid| answer(&txid))
 }
 
+/// Verifies the signatures of all that a batch sends at once, which is cheaper than one after the other. What is not
+/// as it should be is found when its turn comes.
+pub(super) fn verify_ahead(context: &Context, batch: &[Parsed]) {
+    let sent = |item: &Parsed| match item {
+        Ok(Request { method, params: RawParams::List(params), .. }) if method == "sendrawtransaction" => {
+            let text: String = serde_json::from_str(params.first()?.get()).ok()?;
+            decode_hex(&text).ok().map(Arc::new)
+        }
+        Ok(_) | Err(_) => None,
+    };
+    let txs: Vec<Arc<Transaction>> = batch.iter().filter_map(sent).collect();
+    for some in txs.chunks(MAX_VERIFIED_AHEAD) {
+        let some = some.to_vec();
+        // an error is found again by the call that it concerns
+        let _ = context.node.with_blocking(move |node, _| node.verify_ahead(some.iter()));
+    }
+}
+
 /// Gives a transaction to the node, with Core's error numbers.
 pub(crate) fn submit(
     context: &Context,
@@ -242,99 +252,24 @@ pub(crate) fn submit(
     max_fee: Option<Amount>,
 ) -> Result<Txid, RpcError> {
     let txid = tx.txid();
-    if let Some(limit) = max_fee {
-        let candidate = Arc::clone(&tx);
-        let tested = context.node.with_blocking(move |node, _| node.test_accept(&candidate))??;
-        if tested.is_ok_and(|fee| fee > limit) {
-            let message = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
-            return Err(RpcError::new(Code::Verify, message));
-        }
-    }
-    match context.node.submit_blocking(Submission::Transaction(tx))? {
+    let offers = [Offer { tx, max_fee }];
+    let answers = context.node.control_blocking(move |node, now| node.offer(&offers, now))?;
+    let declined = match answers.first() {
         // "already in the mempool" is no failure for who wants it there
-        Ok(Accepted::Transaction(_)) | Err(Reject::AlreadyInMempool) => Ok(txid),
-        Ok(
-            Accepted::Connected(_)
-            | Accepted::SideBranch(_)
-            | Accepted::Duplicate(_)
-            | Accepted::Inconclusive(_),
-        ) => Err(RpcError::new(Code::Internal, "the node took the transaction for a block")),
-        Err(Reject::AlreadyKnown) => {
-            Err(RpcError::new(Code::AlreadyInUtxoSet, "Transaction outputs already in utxo set"))
-        }
-        Err(Reject::MissingInputs) => Err(RpcError::new(Code::Verify, "bad-txns-inputs-missingorspent")),
-        Err(reject) => Err(reject.into()),
-    }
-}
-
-#[derive(Serialize)]
-struct TestFees {
-    base: Coins,
-    #[serde(rename = "effective-feerate")]
-    effective_feerate: Coins,
-    #[serde(rename = "effective-includes")]
-    effective_includes: [Wtxid; 1],
-}
-
-#[derive(Serialize)]
-struct TestResult {
-    txid: Txid,
-    wtxid: Wtxid,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vsize: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fees: Option<TestFees>,
-    #[serde(rename = "reject-reason", skip_serializing_if = "Option::is_none")]
-    reject_reason: Option<&'static str>,
-}
-
-fn test_mempool_accept(call: &Call) -> Outcome {
-    let raw: Vec<String> = call.params.required(0)?;
-    if raw.is_empty() || raw.len() > MAX_PACKAGE_COUNT {
-        let message = format!("Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions.");
-        return Err(RpcError::invalid(message));
-    }
-    let txs: Vec<Arc<Transaction>> =
-        raw.iter().map(|text| decode_hex(text).map(Arc::new)).collect::<Result<_, _>>()?;
-    let candidates = txs.clone();
-    let tested = call.context.node.with_blocking(move |node, _| {
-        candidates.iter().map(|tx| node.test_accept(tx)).collect::<Result<Vec<_>, StoreError>>()
-    })??;
-    let results: Vec<TestResult> = (txs.iter().zip(tested))
-        .map(|(tx, tested)| test_result(call, tx, tested))
-        .collect::<Result<_, _>>()?;
-    answer(&results)
-}
-
-fn test_result(
-    call: &Call,
-    tx: &Transaction,
-    tested: Result<Amount, Reject>,
-) -> Result<TestResult, RpcError> {
-    let limit = max_fee(call, tx.size())?;
-    let refused = |reason| TestResult {
-        txid: tx.txid(),
-        wtxid: tx.wtxid(),
-        allowed: false,
-        vsize: None,
-        fees: None,
-        reject_reason: Some(reason),
+        Some(Ok(_) | Err(Declined::Rule(Reject::AlreadyInMempool))) => return Ok(txid),
+        Some(Err(declined)) => *declined,
+        None => return Err(RpcError::new(Code::Internal, "the node has not answered")),
     };
-    Ok(match tested {
-        Err(reject) => refused(reject.reason()),
-        Ok(fee) if limit.is_some_and(|limit| fee > limit) => refused("max-fee-exceeded"),
-        Ok(fee) => TestResult {
-            txid: tx.txid(),
-            wtxid: tx.wtxid(),
-            allowed: true,
-            vsize: Some(tx.size()),
-            fees: Some(TestFees {
-                base: fee.into(),
-                effective_feerate: Coins(Amount(fee.0.saturating_mul(1_000) / tx.size() as u64)),
-                effective_includes: [tx.wtxid()],
-            }),
-            reject_reason: None,
-        },
+    Err(match declined {
+        Declined::FeeTooHigh { .. } => {
+            RpcError::new(Code::Verify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
+        }
+        Declined::Rule(Reject::AlreadyKnown) => {
+            RpcError::new(Code::AlreadyInUtxoSet, "Transaction outputs already in utxo set")
+        }
+        Declined::Rule(Reject::MissingInputs) => {
+            RpcError::new(Code::Verify, "bad-txns-inputs-missingorspent")
+        }
+        Declined::Rule(reject) => reject.into(),
     })
 }

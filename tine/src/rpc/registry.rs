@@ -12,8 +12,8 @@ use super::envelope::RawParams;
 use super::error::{Code, RpcError};
 use super::params::Params;
 use super::{
-    blockchain, control, explain, forkchoice, mempool, mining, network, rawtransactions, tine, wallet,
-    wallet_lists, wallets, watch,
+    blockchain, control, explain, forkchoice, mempool, mining, network, packages, rawtransactions, tine,
+    wallet, wallet_lists, wallets, watch,
 };
 
 /// What a method gives: JSON text, so that numbers are written exactly.
@@ -189,7 +189,7 @@ impl Method {
 }
 
 static METHODS: LazyLock<BTreeMap<&'static str, &'static Method>> = LazyLock::new(|| {
-    let tables: [&'static [Method]; 13] = [
+    let tables: [&'static [Method]; 14] = [
         blockchain::METHODS,
         control::METHODS,
         explain::METHODS,
@@ -197,6 +197,7 @@ static METHODS: LazyLock<BTreeMap<&'static str, &'static Method>> = LazyLock::ne
         mempool::METHODS,
         mining::METHODS,
         network::METHODS,
+        packages::METHODS,
         rawtransactions::METHODS,
         tine::METHODS,
         wallet::METHODS,

@@ -22,6 +22,7 @@ use super::auth::{Cookie, Credentials, FAILURE_DELAY};
 use super::context::Context;
 use super::envelope::{self, Answer, Body, Request};
 use super::error::{Code, RpcError};
+use super::rawtransactions;
 use super::registry::{self, Handler, Outcome};
 use super::rest;
 use super::transport::{self, AllowedHosts, Limits};
@@ -232,6 +233,9 @@ async fn run(
     let runtime = tokio::runtime::Handle::current();
     let work = move || {
         let _place = place;
+        if let Body::Batch(items) = &body {
+            rawtransactions::verify_ahead(&context, items);
+        }
         envelope::execute(body, |method, params| {
             match registry::prepare(&context, wallet.as_ref(), method, params)? {
                 (Handler::Now(run), call) => run(&call),

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tine_chain::block::{Block, MAX_BLOCK_SIZE};
 use tine_chain::codec::{Decode, Encode};
-use tine_chain::hash::{BlockHash, Lock, TaggedHash, Txid, Wtxid};
+use tine_chain::hash::{BlockHash, Lock, Txid, Wtxid};
 use tine_node::template::{CoinbaseSpec, Template};
 
 use super::context::Context;
@@ -116,14 +116,9 @@ async fn blocking(work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
         .unwrap_or_else(|panic| Err(RpcError::new(Code::Internal, panic.to_string())))
 }
 
-/// The tip, then a digest of what waits to be mined.
+/// The tip, then how many times what waits to be mined has changed.
 fn longpoll_id(view: &View) -> String {
-    let ids = view
-        .mempool
-        .entries
-        .iter()
-        .fold(TaggedHash::new("tine/longpoll"), |hash, entry| hash.chain(entry.tx.wtxid()));
-    format!("{}{}", view.tip.hash, hex::encode(&ids.finish()[..8]))
+    format!("{}{:016x}", view.tip.hash, view.mempool.changes())
 }
 
 /// Waits until the tip, or at a slower pace the mempool, is no longer what `known` says.

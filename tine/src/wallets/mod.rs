@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 
 use tine_chain::hash::Lock;
 use tine_chain::reject::Reject;
+use tine_node::mempool::Mempool;
 use tine_wallet::{CoinState, HistoryEntry as Entry, KeyRef, Keychain, Status, Wallet, WalletError};
 
 use crate::dirs;
@@ -19,7 +20,6 @@ use crate::driver::{self, NodeHandle, Stopped};
 use crate::methods::{
     Balance, HistoryEntry, PaymentState, WalletCoin, WalletMade, WalletNew, WalletRestore, WalletSummary,
 };
-use crate::view::MempoolView;
 
 /// Why a wallet did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum WalletsError {
 struct Open {
     wallet: Wallet,
     /// The mempool that it was last compared with.
-    mempool: Option<Arc<MempoolView>>,
+    mempool: Option<Arc<Mempool>>,
     dirty: bool,
 }
 
@@ -162,8 +162,7 @@ impl WalletService {
             open.dirty |= !touched.is_empty();
         }
         if !open.mempool.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &view.mempool)) {
-            let transactions: Vec<_> =
-                view.mempool.entries.iter().map(|entry| Arc::clone(&entry.tx)).collect();
+            let transactions: Vec<_> = view.mempool.entries().map(|entry| Arc::clone(&entry.tx)).collect();
             open.wallet.sync_mempool(&transactions, driver::now());
             open.mempool = Some(Arc::clone(&view.mempool));
         }

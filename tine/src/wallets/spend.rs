@@ -41,7 +41,7 @@ impl WalletService {
 
     /// What is paid when nobody says: the least that the mempool takes now, at least the wallet's own choice.
     fn fee_rate(&self) -> FeeRate {
-        FeeRate(self.node.view().mempool.min_fee_rate.max(FeeRate::DEFAULT.0))
+        FeeRate(self.node.view().mempool.min_fee_rate().units_per_kilobyte().max(FeeRate::DEFAULT.0))
     }
 
     fn pay(&self, open: &mut Open, order: &SendRequest, request: &Send) -> Result<Payment, WalletsError> {

@@ -30,7 +30,7 @@ pub(super) fn run(service: &WalletService, mut notices: Receiver<Arc<Stamped>>) 
         Err(error) => return tracing::error!(%error, "wallets see no changes"),
     };
     let mut saved = Instant::now();
-    // at once: the mempool does not outlive the program
+    // at once: what was in no mempool when the program stopped
     let mut resent = None::<Instant>;
     loop {
         match runtime.block_on(hear(service, &mut notices)) {
@@ -93,7 +93,9 @@ fn tell(service: &WalletService, open: &mut Open, stamped: &Stamped) -> Result<(
             let removed = match removal {
                 Removal::Confirmed { .. } => Removed::Confirmed,
                 Removal::Conflicted { coin, by } => Removed::Conflicted { coin: *coin, by: *by },
-                Removal::Evicted | Removal::Invalid { .. } => Removed::Dropped,
+                Removal::Evicted | Removal::Expired | Removal::Replaced { .. } | Removal::Invalid { .. } => {
+                    Removed::Dropped
+                }
             };
             open.dirty |= open.wallet.mempool_removed(txid, removed);
         }

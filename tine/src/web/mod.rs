@@ -150,7 +150,7 @@ fn node_cells(name: &str, view: &View) -> [String; 7] {
         view.tip.height.to_string(),
         view.tip.hash.to_string(),
         view.peers.len().to_string(),
-        view.mempool.entries.len().to_string(),
+        view.mempool.len().to_string(),
         (view.tips.len() - 1).to_string(),
     ]
 }

@@ -1,27 +1,16 @@
-//! The mempool: one test for each rejection, packages, limits, and the notices that go with them.
-
-mod harness;
+//! One test for each rejection, limits, and the notices that go with them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::*;
 use tine_chain::amount::Amount;
 use tine_chain::reject::Reject;
 use tine_chain::transaction::{LOCK_TIME_THRESHOLD, SEQUENCE_LOCK_TIME, Transaction, TxOut};
-use tine_node::event::{Action, Event, Notice, Removal, Submission, SubmitId};
-use tine_node::mempool::{ENTRY_OVERHEAD, FeeRate, Limits};
-use tine_node::{Node, NodeConfig};
+use tine_node::event::{Event, Notice, Removal, Submission, SubmitId};
+use tine_node::mempool::{ENTRY_OVERHEAD, EXPIRY, FeeRate, Limits};
 
-fn rig_with_coins(count: usize) -> (Rig, Vec<Funds>) {
-    let mut rig = Rig::new();
-    let funds = rig.fund(count, 7);
-    (rig, funds)
-}
-
-fn submit(rig: &mut Rig, tx: &Arc<Transaction>) -> Vec<Action> {
-    rig.feed(Event::Submit(SubmitId(99_999), Submission::Transaction(tx.clone())))
-}
+use crate::harness::*;
+use crate::{removals, rig_with_coins, rig_with_limits, submit};
 
 #[test]
 fn a_good_transaction_is_taken_published_and_told() {
@@ -55,13 +44,12 @@ fn mem_01_known_transactions_are_named_as_such() {
 }
 
 #[test]
-fn a_second_spend_of_a_coin_is_refused_and_reported() {
+fn a_second_spend_that_does_not_pay_for_it_is_refused_and_reported() {
     let (mut rig, funds) = rig_with_coins(2);
     let kept = forward(funds[0], 2, FEE);
     rig.submit_tx(&kept).expect("valid");
-    // it pays far more: there is no replacement
-    let refused = pay(&funds, &[(3, REWARD)]);
-    assert_eq!(rig.submit_tx(&refused), Err(Reject::MempoolConflict));
+    let refused = pay(&funds, &[(3, 2 * REWARD - FEE)]);
+    assert_eq!(rig.submit_tx(&refused), Err(Reject::InsufficientFee));
     let actions = submit(&mut rig, &refused);
     let [Notice::DoubleSpendAttempt { refused: a, kept: b, coin }] = notices(&actions)[..] else {
         panic!("{actions:?}");
@@ -74,6 +62,25 @@ fn a_second_spend_of_a_coin_is_refused_and_reported() {
     let actions = submit(&mut rig, &forged);
     assert!(notices(&actions).is_empty());
     assert_eq!(rig.submit_tx(&forged), Err(Reject::BadSignature));
+}
+
+#[test]
+fn mem_01_without_full_replacement_only_what_says_so_is_replaced() {
+    let mut rig = rig_with_limits(Limits { full_rbf: false, ..Limits::default() });
+    let funds = rig.fund(2, 7);
+    rig.submit_tx(&forward(funds[0], 2, FEE)).expect("valid");
+    let rival = forward(funds[0], 3, 10 * FEE);
+    assert_eq!(rig.submit_tx(&rival), Err(Reject::MempoolConflict));
+    assert_eq!(notices(&submit(&mut rig, &rival)).len(), 1, "an attempt to spend twice");
+    let mut data = draft(&funds[1..], &[(2, REWARD - FEE)]);
+    data.inputs[0].sequence = SEQUENCE_LOCK_TIME - 1;
+    let opted_in = signed(data, &funds[1..]);
+    let child = forward(Funds::of(&opted_in, 0, 2), 3, FEE);
+    rig.submit_tx(&opted_in).expect("valid");
+    rig.submit_tx(&child).expect("valid");
+    assert!(rig.node.mempool().signals_replacement(&child.txid()), "its parent says so for it");
+    rig.submit_tx(&forward(funds[1], 4, 10 * FEE)).expect("it may be replaced");
+    assert!(!rig.has_tx(&opted_in) && !rig.has_tx(&child));
 }
 
 #[test]
@@ -171,15 +178,57 @@ fn mem_05_packages_are_at_most_twenty_five() {
     rig.submit_tx(&one_more).expect("its parent is mined");
 }
 
-fn node_with_limit(max_usage: u64) -> Node {
-    let mempool = Limits { max_usage, ..Limits::default() };
-    node_with_config(NodeConfig { mempool, ..NodeConfig::new(params()) })
+/// A transaction of about `size` bytes: a coin into many outputs.
+fn large(coin: Funds, size: usize, fee: u64) -> Arc<Transaction> {
+    let outputs = u64::try_from((size - 148) / 40).expect("few");
+    let value = (coin.output.value.0 - fee) / outputs;
+    let mut list = vec![(7, value); usize::try_from(outputs).expect("few")];
+    list[0].1 += (coin.output.value.0 - fee) % outputs;
+    pay(&[coin], &list)
+}
+
+#[test]
+fn mem_05_packages_are_at_most_101_kilobytes() {
+    let (mut rig, funds) = rig_with_coins(1);
+    let parent = large(funds[0], 50_000, 50_000);
+    let middle = large(Funds::of(&parent, 0, 7), 50_900, 51_000);
+    rig.submit_tx(&parent).expect("valid");
+    rig.submit_tx(&middle).expect("within the limit");
+    let pool = rig.node.mempool();
+    assert!(pool.get(&middle.txid()).expect("taken").ancestors.size > 100_000);
+    // a chain of three is too large, and so are the parent's descendants with one more
+    let deep = forward(Funds::of(&middle, 0, 7), 2, 200);
+    assert_eq!(rig.submit_tx(&deep), Err(Reject::TooLongChain));
+    let wide = forward(Funds::of(&parent, 1, 7), 2, FEE);
+    assert_eq!(rig.submit_tx(&wide), Err(Reject::TooLongChain));
+    rig.mine(1);
+    rig.submit_tx(&deep).expect("what it spends is mined");
+    rig.submit_tx(&wide).expect("what it spends is mined");
+}
+
+#[test]
+fn what_nobody_mines_for_two_weeks_expires_with_its_descendants() {
+    let (mut rig, funds) = rig_with_coins(2);
+    let old = forward(funds[0], 2, FEE);
+    let child = forward(Funds::of(&old, 0, 2), 3, FEE);
+    let young = forward(funds[1], 2, FEE);
+    rig.submit_tx(&old).expect("valid");
+    rig.pass(Duration::from_secs(24 * 3_600));
+    rig.submit_tx(&child).expect("valid");
+    rig.submit_tx(&young).expect("valid");
+    rig.pass(EXPIRY - Duration::from_secs(24 * 3_600));
+    assert!(rig.has_tx(&old), "not older than the limit");
+    let actions = rig.pass(Duration::from_secs(1));
+    let expired = |tx: &Transaction| (tx.txid(), Removal::Expired);
+    assert_eq!(removals(&actions), vec![expired(&old), expired(&child)]);
+    assert!(rig.has_tx(&young));
+    rig.submit_tx(&old).expect("it may come again");
 }
 
 #[test]
 fn mem_04_a_full_mempool_evicts_the_least_worth_and_asks_for_more() {
     let room = 4 * (188 + ENTRY_OVERHEAD);
-    let mut rig = Rig::with(node_with_limit(room));
+    let mut rig = rig_with_limits(Limits { max_usage: room, ..Limits::default() });
     let funds = rig.fund(8, 7);
     let fee_of = |at: u64| 1_000 + 1_000 * at;
     let paid: Vec<_> = (0..4).map(|at| forward(funds[at as usize], 2, fee_of(at))).collect();
@@ -190,21 +239,7 @@ fn mem_04_a_full_mempool_evicts_the_least_worth_and_asks_for_more() {
     assert_eq!(rig.node.mempool().usage(), room);
     let least = rig.node.mempool().min_fee_rate();
     let actions = submit(&mut rig, &forward(funds[4], 2, 5_000));
-    let evicted: Vec<_> = notices(&actions)
-        .into_iter()
-        .filter_map(|notice| match notice {
-            Notice::TransactionRemoved(txid, Removal::Evicted) => Some(*txid),
-            Notice::Chain(_)
-            | Notice::HeaderSeen(..)
-            | Notice::BlockInvalid(..)
-            | Notice::TransactionAdded(_)
-            | Notice::TransactionRemoved(..)
-            | Notice::DoubleSpendAttempt { .. }
-            | Notice::Syncing { .. }
-            | Notice::Wanted(_) => None,
-        })
-        .collect();
-    assert_eq!(evicted, vec![paid[0].txid()]);
+    assert_eq!(removals(&actions), vec![(paid[0].txid(), Removal::Evicted)]);
     assert!(rig.node.mempool().usage() <= room);
     assert!(rig.node.mempool().min_fee_rate() > least);
     // 1,000 for 188 bytes and the increment
@@ -222,7 +257,7 @@ fn mem_04_a_full_mempool_evicts_the_least_worth_and_asks_for_more() {
 #[test]
 fn a_parent_is_worth_what_its_child_pays() {
     let room = 4 * (188 + ENTRY_OVERHEAD);
-    let mut rig = Rig::with(node_with_limit(room));
+    let mut rig = rig_with_limits(Limits { max_usage: room, ..Limits::default() });
     let funds = rig.fund(4, 7);
     let parent = forward(funds[0], 2, 200);
     let child = forward(Funds::of(&parent, 0, 2), 3, 20_000);
@@ -257,12 +292,7 @@ fn mem_08_a_block_takes_out_what_it_has_and_what_it_excludes() {
     let block = miner.mine(1);
     rig.now = miner.now;
     let actions = rig.feed(Event::Submit(SubmitId(1), Submission::Block(block.clone())));
-    let removed: Vec<_> = notices(&actions)
-        .into_iter()
-        .filter_map(|notice| {
-            if let Notice::TransactionRemoved(txid, why) = notice { Some((*txid, why.clone())) } else { None }
-        })
-        .collect();
+    let removed = removals(&actions);
     let conflicted = Removal::Conflicted { coin: funds[1].outpoint, by: winner.txid() };
     assert!(removed.contains(&(mined.txid(), Removal::Confirmed { block: block.hash() })));
     assert!(removed.contains(&(loser.txid(), conflicted.clone())));
