@@ -67,7 +67,6 @@ impl Node {
     ///
     /// # Errors
     /// The outer error is the store's; then that they are no package; the inner one is the rule.
-    #[expect(clippy::type_complexity, reason = "three kinds of failure, each for another reader")]
     pub fn test_package(
         &mut self,
         txs: &[Arc<Transaction>],

@@ -200,8 +200,9 @@ fn the_mempool_outlives_the_program_and_a_damaged_file_is_ignored() {
     files.save(&world.node).expect("written");
     world.stop();
 
-    assert_eq!(restarted_mempool(dir.path()), [txid.clone()]);
-    assert_eq!(restarted_mempool(dir.path()), [txid], "it was written again at the stop");
+    let expected = [txid];
+    assert_eq!(restarted_mempool(dir.path()), expected);
+    assert_eq!(restarted_mempool(dir.path()), expected, "it was written again at the stop");
     let path = dir.path().join(MEMPOOL_FILE);
     let mut bytes = std::fs::read(&path).expect("readable");
     let middle = bytes.len() / 2;
