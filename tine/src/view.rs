@@ -9,16 +9,20 @@ use std::sync::Arc;
 
 use tine_chain::block::Header;
 use tine_chain::change::Invalidity;
-use tine_chain::hash::BlockHash;
+use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::journal::Reorg;
 use tine_chain::params::Network;
 use tine_chain::pow::Work;
 use tine_chain::time::Time;
+use tine_chain::transaction::OutPoint;
 use tine_node::event::{PeerId, PeerInfo};
 use tine_node::mempool::Mempool;
 
 /// How many of the last reorganisations a picture holds.
 pub const RECENT_REORGS: usize = 100;
+
+/// How many of the last conflicts a picture holds.
+pub const RECENT_CONFLICTS: usize = 100;
 
 /// How far a block has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +181,33 @@ impl ActiveChain {
     }
 }
 
+/// Two transactions that wanted the same coin, and which of them the node let go.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Conflict {
+    /// When it was found.
+    pub time: Time,
+    /// What both wanted; for a descendant, what its ancestor wanted.
+    pub coin: OutPoint,
+    /// The one that stayed, or came.
+    pub kept: Txid,
+    /// The one that was refused, or went.
+    pub gone: Txid,
+    /// What decided.
+    pub decision: Decision,
+}
+
+/// What decides between two transactions that spend the same coin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// The second did not pay enough to replace the first.
+    Refused,
+    /// The second pays more.
+    Replaced,
+    /// A block has one of them.
+    Mined,
+}
+
 /// A connected peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
@@ -224,6 +255,8 @@ pub struct View {
     /// What waits to be mined: shares all that did not change with the node's own. The same as in the picture before if
     /// nothing did.
     pub mempool: Arc<Mempool>,
+    /// The last [`RECENT_CONFLICTS`] conflicts, oldest first.
+    pub conflicts: Arc<[Conflict]>,
     /// Who is connected, by number.
     pub peers: Arc<[PeerView]>,
     /// Whether the node is catching up.

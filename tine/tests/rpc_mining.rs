@@ -252,6 +252,16 @@ fn a_package_is_tested_and_submitted_and_replaces() {
     let of_child = &result["tx-results"][child.wtxid().to_string()];
     assert_eq!((&of_child["txid"], &of_child["vsize"]), (&json!(child.txid()), &json!(child.size())));
     assert_eq!(call("getrawmempool", json!([])).unwrap(), json!([parent.txid(), child.txid()]));
+    let low = spend(&node, &[coin], &STRANGER, 20_050);
+    assert_eq!(code(call("sendrawtransaction", json!([hexed(&low)]))), -26);
+    let conflicts = call("tine_listconflicts", json!([])).unwrap();
+    let story = |at: usize| ["decision", "kept", "gone", "coin"].map(|name| conflicts[at][name].clone());
+    let coin_text = coin.0.to_string();
+    let told = |decision: &str, kept: &Transaction, gone: &Transaction| {
+        [json!(decision), json!(kept.txid()), json!(gone.txid()), json!(coin_text)]
+    };
+    assert_eq!(story(0), told("replaced", &parent, &rival));
+    assert_eq!(story(1), told("refused", &parent, &low));
     assert_eq!(call("submitpackage", package).unwrap()["package_msg"], "success", "again is no error");
     assert_eq!(code(call("submitpackage", json!([[hexed(&child), hexed(&parent)]]))), -25);
 }

@@ -404,7 +404,7 @@ impl World {
                 }
             }
             Action::Notify(notice) => {
-                self.picture.note(self.participant.node(), &notice);
+                self.picture.note(self.participant.node(), &notice, now);
                 // an error means that nobody watches
                 let _ = self.notices.send(Arc::new(Stamped { time: now, notice }));
             }

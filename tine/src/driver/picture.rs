@@ -1,18 +1,20 @@
 //! Keeps the next [`View`] up to date, touching only what changed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tine_chain::chain::Chain;
 use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
 use tine_chain::tree::BlockEntry;
-use tine_node::event::Notice;
+use tine_node::event::{Notice, Removal};
 use tine_node::mempool::Mempool;
 use tine_node::peers::PeerState;
 use tine_node::{Node, Participant};
 
 use crate::view::{
-    ActiveChain, BlockInfo, BlockStatus, HeaderIndex, PeerView, RECENT_REORGS, Tip, TipStatus, View,
+    ActiveChain, BlockInfo, BlockStatus, Conflict, Decision, HeaderIndex, PeerView, RECENT_CONFLICTS,
+    RECENT_REORGS, Tip, TipStatus, View,
 };
 
 /// The view published last, and what has become stale in it.
@@ -21,6 +23,8 @@ pub(super) struct Picture {
     headers: HeaderIndex,
     active: ActiveChain,
     chain_changed: bool,
+    conflicts: VecDeque<Conflict>,
+    conflicts_changed: bool,
 }
 
 impl Picture {
@@ -47,11 +51,19 @@ impl Picture {
             headers: headers.clone(),
             active: active.clone(),
             mempool: Arc::new(node.mempool().clone()),
+            conflicts: Arc::new([]),
             peers: peers(node),
             syncing: node.is_syncing(),
             reorgs: reorgs(chain),
         });
-        Self { view, headers, active, chain_changed: false }
+        Self {
+            view,
+            headers,
+            active,
+            chain_changed: false,
+            conflicts: VecDeque::new(),
+            conflicts_changed: false,
+        }
     }
 
     /// The view published last.
@@ -60,7 +72,14 @@ impl Picture {
     }
 
     /// Marks what `notice` makes stale.
-    pub(super) fn note(&mut self, node: &Node, notice: &Notice) {
+    pub(super) fn note(&mut self, node: &Node, notice: &Notice, now: Time) {
+        if let Some(conflict) = conflict(notice, now) {
+            if self.conflicts.len() == RECENT_CONFLICTS {
+                self.conflicts.pop_front();
+            }
+            self.conflicts.push_back(conflict);
+            self.conflicts_changed = true;
+        }
         let mut refresh = |hash: &BlockHash| {
             if let Some(entry) = node.chain().tree().get(hash) {
                 self.headers.insert(Arc::new(block_info(entry)));
@@ -94,6 +113,7 @@ impl Picture {
         let mempool_changed = !same_mempool(node.mempool(), &self.view.mempool);
         let same = !self.chain_changed
             && !mempool_changed
+            && !self.conflicts_changed
             && syncing == self.view.syncing
             && mining_parent == self.view.mining_parent
             && same_peers(&peers, &self.view.peers);
@@ -112,6 +132,9 @@ impl Picture {
             self.chain_changed = false;
             follow(&mut self.active, chain);
             self.look_up(chain, &mut view);
+        }
+        if std::mem::take(&mut self.conflicts_changed) {
+            view.conflicts = self.conflicts.iter().cloned().collect();
         }
         if mempool_changed {
             view.mempool = Arc::new(node.mempool().clone());
@@ -205,6 +228,30 @@ fn tip_status(entry: &BlockEntry, active: &ActiveChain) -> TipStatus {
 fn reorgs(chain: &Chain) -> Arc<[Arc<tine_chain::journal::Reorg>]> {
     let journal = chain.journal();
     journal[journal.len().saturating_sub(RECENT_REORGS)..].into()
+}
+
+/// What a notice says about two transactions that want the same coin.
+fn conflict(notice: &Notice, time: Time) -> Option<Conflict> {
+    let (coin, kept, gone, decision) = match notice {
+        Notice::DoubleSpendAttempt { refused, kept, coin } => (coin, kept, refused, Decision::Refused),
+        Notice::TransactionRemoved(txid, Removal::Replaced { coin, by }) => {
+            (coin, by, txid, Decision::Replaced)
+        }
+        Notice::TransactionRemoved(txid, Removal::Conflicted { coin, by }) => {
+            (coin, by, txid, Decision::Mined)
+        }
+        Notice::TransactionRemoved(
+            _,
+            Removal::Confirmed { .. } | Removal::Evicted | Removal::Expired | Removal::Invalid { .. },
+        )
+        | Notice::TransactionAdded(_)
+        | Notice::Chain(_)
+        | Notice::HeaderSeen(..)
+        | Notice::BlockInvalid(..)
+        | Notice::Syncing { .. }
+        | Notice::Wanted(_) => return None,
+    };
+    Some(Conflict { time, coin: *coin, kept: *kept, gone: *gone, decision })
 }
 
 fn same_mempool(a: &Mempool, b: &Mempool) -> bool {

@@ -119,6 +119,14 @@ pub(crate) const METHODS: &[Method] = &[
         help: "Writes the mempool to mempool.dat.",
         handler: Handler::Now(save_mempool),
     },
+    Method {
+        name: "tine_listconflicts",
+        category: Category::Tine,
+        params: &[],
+        help: "The last 100 times that two transactions wanted the same coin, oldest first: which stayed, which was \
+               refused or went, and what decided (refused, replaced, mined). Forgotten at a restart.",
+        handler: Handler::Now(|call| answer(&call.context.view().conflicts)),
+    },
 ];
 
 #[derive(Serialize)]
