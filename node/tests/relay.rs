@@ -242,7 +242,7 @@ fn syn_06_a_gossiped_header_far_below_the_tip_is_ignored() {
 }
 
 #[test]
-fn a_block_from_the_future_is_looked_at_again_when_its_time_has_come() {
+fn hdr_10_hdr_29_a_block_from_the_future_is_nobodys_fault_and_looked_at_again_in_its_time() {
     let mut rig = Rig::new();
     rig.mine(1);
     rig.connect_empty(1);

@@ -49,7 +49,7 @@ fn in_pool(rig: &Rig, txs: &[&Arc<Transaction>]) -> Vec<bool> {
 }
 
 #[test]
-fn what_was_mined_on_the_losing_branch_comes_back_in_order() {
+fn rrg_08_what_was_mined_on_the_losing_branch_comes_back_in_order() {
     let (mut rig, mut rival, funds) = rivals(2);
     let first = forward(funds[0], 2, FEE);
     let second = forward(Funds::of(&first, 0, 2), 3, FEE);
@@ -122,7 +122,7 @@ fn what_the_new_branch_confirms_or_excludes_does_not_come_back() {
 }
 
 #[test]
-fn what_can_no_longer_be_mined_leaves_as_invalid() {
+fn rrg_09_what_can_no_longer_be_mined_leaves_as_invalid() {
     let (mut rig, mut rival, funds) = rivals(2);
     // three blocks on our side
     let reward = rig.mine(8);

@@ -75,7 +75,7 @@ fn short_ids_are_those_of_bip_152() {
 }
 
 #[test]
-fn p2p_05_lists_above_their_limits_are_refused() {
+fn hdr_23_p2p_05_lists_above_their_limits_are_refused() {
     let hashes = |count: usize| vec![BlockHash::ZERO; count];
     for (request, limit) in [
         (Request::Headers { locator: hashes(MAX_LOCATOR + 1) }, MAX_LOCATOR),

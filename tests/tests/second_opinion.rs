@@ -69,7 +69,7 @@ const REACHED: [&str; 44] = [
 fn thousands_of_verdicts_are_the_same_and_reach_every_rule() {
     let tally = judge(0..120);
     let missed: Vec<_> = REACHED.iter().filter(|name| !tally.has(name)).collect();
-    assert!(missed.is_empty(), "never seen: {missed:?} among {tally:?}");
+    assert!(missed.is_empty(), "never seen: {missed:?} among {} verdicts", tally.verdicts());
 }
 
 type Plant = fn(&mut Network);

@@ -219,7 +219,7 @@ fn a_change_that_does_not_fit_is_refused_whole_and_catching_up_puts_it_right() {
 }
 
 #[test]
-fn catching_up_goes_through_a_reorganisation_that_happened_meanwhile() {
+fn rrg_11_catching_up_goes_through_a_reorganisation_that_happened_meanwhile() {
     let (mut toy, mut alice) = rich();
     let reward = home(&mut alice).lock;
     let fork = toy.tip();

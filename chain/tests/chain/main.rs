@@ -2,6 +2,7 @@
 
 mod activation;
 mod blocks;
+mod catalogue;
 mod faults;
 mod forks;
 mod headers;
@@ -11,4 +12,5 @@ mod marks;
 mod model;
 mod places;
 mod queries;
+mod story;
 mod transactions;

@@ -1,7 +1,9 @@
 //! Takes one rule out of the source at a time and sees that the test which owns it fails.
 //!
 //! `cargo run -p tine-tests --bin mutate` tries every mutation of `tests/mutations.toml`; `-- --sample N` tries N of
-//! them, others each day; `-- NAME` tries one. It works on a copy of the sources under `target/mutate`.
+//! them, others each day; `-- NAME` tries one. With `-- --second-opinion` before these, the judge is not the test that owns
+//! the rule but the naive reference, which knows no test: it must notice every mutation of a rule that its cases reach.
+//! It works on a copy of the sources under `target/mutate`.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -29,6 +31,29 @@ struct Mutation {
     package: String,
     /// The test that must fail, as `cargo test` filters it.
     test: String,
+    /// The only test target that has it, if that is known.
+    target: Option<String>,
+}
+
+/// Where the rules are that the reference has as well.
+const RULES: [&str; 10] = [
+    "chain/src/block.rs",
+    "chain/src/chain/",
+    "chain/src/codec.rs",
+    "chain/src/merkle.rs",
+    "chain/src/policy.rs",
+    "chain/src/pow.rs",
+    "chain/src/rules/",
+    "chain/src/sighash.rs",
+    "chain/src/transaction.rs",
+    "chain/src/witness.rs",
+];
+
+/// The naive reference judges instead of the test that owns the rule.
+fn ask_the_reference(mutation: &mut Mutation) {
+    mutation.package = "tine-tests".to_owned();
+    mutation.target = Some("second_opinion".to_owned());
+    mutation.test = "thousands_of_verdicts_are_the_same_and_reach_every_rule".to_owned();
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,8 +63,14 @@ struct List {
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no repository")?;
-    let list: List = toml::from_str(&std::fs::read_to_string(root.join("tests/mutations.toml"))?)?;
-    let chosen = choose(&list.mutation)?;
+    let mut list: List = toml::from_str(&std::fs::read_to_string(root.join("tests/mutations.toml"))?)?;
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == "--second-opinion") {
+        arguments.remove(0);
+        list.mutation.retain(|mutation| RULES.iter().any(|rules| mutation.file.starts_with(rules)));
+        list.mutation.iter_mut().for_each(ask_the_reference);
+    }
+    let chosen = choose(&list.mutation, &arguments)?;
     let copy = root.join("target/mutate");
     copy_sources(root, &copy)?;
     let mut survivors = Vec::new();
@@ -56,8 +87,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// All, or the one that is named, or a sample that changes from day to day.
-fn choose(all: &[Mutation]) -> Result<Vec<&Mutation>, Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+fn choose<'a>(all: &'a [Mutation], arguments: &[String]) -> Result<Vec<&'a Mutation>, Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(all.iter().collect()),
         ["--sample", count] => {
@@ -70,7 +100,7 @@ fn choose(all: &[Mutation]) -> Result<Vec<&Mutation>, Box<dyn Error>> {
             let named: Vec<_> = all.iter().filter(|mutation| mutation.name == name).collect();
             if named.is_empty() { Err(format!("no mutation is named {name}").into()) } else { Ok(named) }
         }
-        _ => Err("usage: mutate [--sample N | NAME]".into()),
+        _ => Err("usage: mutate [--second-opinion] [--sample N | NAME]".into()),
     }
 }
 
@@ -110,7 +140,9 @@ fn run_test(mutation: &Mutation, copy: &Path) -> Result<(bool, String), Box<dyn 
             "CARGO_TARGET_DIR",
             std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| shared_target(copy).into()),
         )
-        .args(["test", "--quiet", "--tests", "-p", &mutation.package, &mutation.test])
+        .args(["test", "--quiet", "-p", &mutation.package])
+        .args(mutation.target.as_ref().map_or(vec!["--tests"], |target| vec!["--test", target]))
+        .arg(&mutation.test)
         .stdin(Stdio::null())
         .output()?;
     let text =

@@ -51,7 +51,9 @@ pub(super) struct Place {
     pub(super) parent: usize,
     pub(super) height: u32,
     pub(super) median_time_past: u32,
-    /// Heights, times and differences at which a rule may change its verdict.
+    /// Times at which a rule may change its verdict.
+    pub(super) times: Vec<u32>,
+    /// The same, and heights.
     pub(super) near: Vec<u64>,
 }
 
@@ -82,12 +84,12 @@ impl Drawings {
             let first = height - height % interval;
             self.header(parent, first.max(u32::from(self.params.first_period_from_block_one)))
         });
-        let mut near = vec![height, median_time_past, last.block.header.time, now_secs + MAX_FUTURE_SECS];
-        near.extend(ends.map(|first| first.time));
-        near.extend(
-            self.params.timewarp_grace_secs.map(|grace| last.block.header.time.saturating_sub(grace)),
-        );
-        Place { parent, height, median_time_past, near: near.into_iter().map(u64::from).collect() }
+        let mut times = vec![median_time_past, last.block.header.time, now_secs + MAX_FUTURE_SECS];
+        times.extend(ends.map(|first| first.time));
+        let earliest = |grace| last.block.header.time.saturating_sub(grace);
+        times.extend(self.params.timewarp_grace_secs.map(earliest));
+        let near = times.iter().copied().chain([height]).map(u64::from).collect();
+        Place { parent, height, median_time_past, times, near }
     }
 
     /// A payment of up to three of these coins; `None` when it chose some that may not be spent there and should not.

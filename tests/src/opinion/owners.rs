@@ -152,7 +152,7 @@ impl Owners {
                 self.satisfy(policy, sighash, rng, bytes);
             }
             Policy::Hash { policy, .. } => {
-                bytes.extend(PREIMAGE);
+                bytes.extend(if rng.random_ratio(1, 16) { [8; 32] } else { PREIMAGE });
                 self.satisfy(policy, sighash, rng, bytes);
             }
             Policy::Any(branches) => {

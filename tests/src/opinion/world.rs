@@ -85,14 +85,14 @@ fn network(params: &Params) -> Network {
     }
 }
 
-/// Coins that are there from the start: of every owner, and three that are more money than there can be.
+/// Coins that are there from the start: of every owner, and some of which any two are more money than there can be.
 fn granted() -> Coins {
     let coin = |number: u8, value| {
         let outpoint = OutPoint { txid: Txid([number; 32]), vout: 0 };
         let output = TxOut { value, lock: OWNERS.lock_of(usize::from(number)) };
         (outpoint, Coin { output, height: 0, coinbase: false })
     };
-    let rich = (40..43).map(|number| coin(number, Amount(MAX_MONEY.0 / 2 + u64::from(number))));
+    let rich = (40..48).map(|number| coin(number, Amount(MAX_MONEY.0 / 2 + u64::from(number))));
     (1..40).map(|number| coin(number, Amount(1_000 * COIN))).chain(rich).collect()
 }
 
@@ -320,7 +320,7 @@ impl World {
         (Block { header, transactions }, done)
     }
 
-    /// Mostly a little later than the parent, at times the earliest that is allowed, or the latest and more.
+    /// Mostly now, else the earliest or latest that is allowed, or where another rule begins.
     fn time(&self, rng: &mut ChaCha8Rng, place: &Place) -> u32 {
         let earliest = place.median_time_past.saturating_add(1);
         let latest = self.now_secs + MAX_FUTURE_SECS;
@@ -328,6 +328,8 @@ impl World {
             0 => earliest,
             1 => latest.max(earliest),
             2 => latest + rng.random_range(0..30),
+            3..6 => place.times[rng.random_range(0..place.times.len())]
+                .saturating_add_signed(rng.random_range(-1..=1)),
             _ => {
                 self.now_secs.max(earliest)
                     - rng.random_range(0..2).min(self.now_secs.saturating_sub(earliest))
