@@ -15,6 +15,7 @@ mod envelope;
 mod error;
 mod explain;
 mod forkchoice;
+pub(crate) mod local;
 mod mempool;
 mod mining;
 mod network;

@@ -1,33 +1,87 @@
-//! The page: the status of the nodes in plain HTML, made at each request and read-only.
+//! The explorer: one page that shows the network breathe, and drives it where that harms nobody.
 //!
-//! It shows one node, or all nodes of a devnet: their tips, the last blocks, the reorganisations.
+//! Everything is embedded in the program and loads nothing from elsewhere. The page asks for the state once, then
+//! follows server-sent events; a browser that was away names the last event that it saw and is told the rest. Details
+//! and buttons are JSON-RPC calls of the same methods as everybody else's, from a list that this module allows.
+//!
+//! No other page can drive a node: the `Host` and `Origin` are checked as for RPC ([`crate::rpc::transport`]), and each
+//! call carries a token that only this page's own text holds. Buttons work on networks whose coins are worth nothing,
+//! and on loopback only.
 
-use std::fmt::Write as _;
+mod feed;
+mod state;
+mod tree;
+
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::header;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tine_chain::journal::Reorg;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::stream::{self, Stream, StreamExt as _};
+use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
+use tine_chain::params::Network;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::rpc::Context;
+use self::feed::{Feed, Missed, Numbered};
 use crate::rpc::transport::{self, AllowedHosts, Limits};
-use crate::view::View;
+use crate::rpc::{Context, local};
 
-/// How many of the last blocks and reorganisations are shown of each node.
-const SHOWN: u32 = 15;
-/// Nothing is loaded, framed or sent anywhere; the page reloads itself.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;\
-color:#222;background:#fff}table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;\
-padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd}code{font:13px ui-monospace,monospace}\
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}}";
+/// Only what is embedded runs, and nobody frames the page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// The header that carries the token.
+const TOKEN_HEADER: &str = "x-tine-token";
+/// Where the page's text holds it.
+const TOKEN_PLACE: &str = "{{token}}";
+/// The largest call that the page makes, in bytes.
+const MAX_CALL: usize = 64 * 1024;
+/// Events in one answer of the history.
+const MAX_HISTORY: usize = 5_000;
+/// Connections at once: each open page holds one.
+const MAX_CONNECTIONS: usize = 2_048;
+/// How often an idle stream says that it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// What the page's buttons do.
+const CONTROLS: [&str; 5] = ["tine_mine", "tine_miner", "tine_netheal", "tine_netsplit", "tine_send"];
+/// What the page's details read.
+const READS: [&str; 13] = [
+    "getblock",
+    "getblockhash",
+    "getblockheader",
+    "getmempoolinfo",
+    "getpeerinfo",
+    "getrawmempool",
+    "getrawtransaction",
+    "tine_explaintip",
+    "tine_explaintx",
+    "tine_forks",
+    "tine_netinfo",
+    "tine_reorgs",
+    "tine_walletlist",
+];
+
+const FILES: [(&str, &str, &str); 7] = [
+    ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
+    ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
+    ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
+    ("/tree.js", "text/javascript; charset=utf-8", include_str!("page/tree.js")),
+    ("/network.js", "text/javascript; charset=utf-8", include_str!("page/network.js")),
+    ("/timeline.js", "text/javascript; charset=utf-8", include_str!("page/timeline.js")),
+    ("/details.js", "text/javascript; charset=utf-8", include_str!("page/details.js")),
+];
 
 /// A page that is served; dropping it stops it.
 #[derive(Debug)]
@@ -35,6 +89,7 @@ pub struct Page {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl Page {
@@ -52,10 +107,22 @@ impl Page {
         let listener = transport::bind(bind).await?;
         let address = listener.local_addr()?;
         let allowed = AllowedHosts::new(address.ip(), allow_hosts);
-        let router = transport::guarded(router(nodes), allowed);
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(transport::serve(listener, router, Limits::default(), stopped));
-        Ok(Self { address, stop, task })
+        let (feed, listeners) = Feed::start(&nodes);
+        let plays =
+            nodes.iter().all(|node| matches!(node.view().network, Network::Devnet | Network::Regtest));
+        let shared = Arc::new(Shared {
+            controls: plays && address.ip().is_loopback(),
+            token: token(),
+            nodes,
+            feed,
+            bodies: tree::Bodies::default(),
+            stopped: stopped.clone(),
+        });
+        let router = transport::guarded(router(shared), allowed);
+        let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
+        let task = tokio::spawn(transport::serve(listener, router, limits, stopped));
+        Ok(Self { address, stop, task, listeners })
     }
 
     /// Where it listens.
@@ -67,115 +134,168 @@ impl Page {
     /// Ends it, and waits for that.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.listeners.iter().for_each(JoinHandle::abort);
         // a panic in the accept loop has been reported where it happened
         let _ = self.task.await;
     }
 }
 
-fn router(nodes: Vec<Arc<Context>>) -> Router {
-    Router::new().route("/", get(page)).with_state(Arc::from(nodes))
+struct Shared {
+    nodes: Vec<Arc<Context>>,
+    feed: Arc<Feed>,
+    bodies: tree::Bodies,
+    controls: bool,
+    token: String,
+    stopped: watch::Receiver<bool>,
 }
 
-async fn page(State(nodes): State<Arc<[Arc<Context>]>>) -> Response {
-    let views: Vec<(&str, Arc<View>)> = nodes.iter().map(|node| (node.name.as_str(), node.view())).collect();
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+/// 128 random bits in hexadecimal digits.
+fn token() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    hex::encode(bytes)
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new()
+        .route("/", get(index))
+        .route(
+            "/api/state",
+            get(|State(shared): State<Arc<Shared>>| async move {
+                Json(state::state(&shared.nodes, &shared.feed, shared.controls))
+            }),
+        )
+        .route("/api/tree", get(tree_of))
+        .route("/api/events", get(events))
+        .route("/api/history", get(history))
+        .route("/api/rpc/{node}", post(call));
+    for (path, kind, text) in FILES {
+        router = router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }));
+    }
+    router.layer(middleware::from_fn(hardened)).with_state(shared)
+}
+
+/// Headers of every answer: nothing is stored, guessed, framed or loaded from elsewhere.
+async fn hardened(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::CACHE_CONTROL, "no-store"),
-    ];
-    (headers, render(&views)).into_response()
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
-/// The text with everything that means something to HTML written out.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
+async fn index(State(shared): State<Arc<Shared>>) -> Response {
+    let page = include_str!("page/index.html").replace(TOKEN_PLACE, &shared.token);
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+/// As whom the tree is drawn.
+#[derive(Debug, Deserialize)]
+struct Perspective {
+    node: Option<String>,
+}
+
+async fn tree_of(State(shared): State<Arc<Shared>>, Query(wanted): Query<Perspective>) -> Response {
+    let drawn = tokio::task::spawn_blocking(move || {
+        tree::tree(&shared.nodes, &shared.bodies, wanted.node.as_deref())
+    });
+    match drawn.await {
+        Ok(tree) => Json(tree).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the tree was not drawn");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-        out
-    })
-}
-
-/// A row of cells, escaped.
-fn row(cells: &[String]) -> String {
-    let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-    format!("<tr>{cells}</tr>")
-}
-
-fn table(title: &str, head: &[&str], rows: &[String]) -> String {
-    if rows.is_empty() {
-        return format!("<h3>{title}</h3><p>None so far.</p>");
     }
-    let head: String = head.iter().map(|name| format!("<th scope=col>{name}</th>")).collect();
-    format!("<h3>{title}</h3><table><thead><tr>{head}</tr></thead><tbody>{}</tbody></table>", rows.concat())
 }
 
-fn render(views: &[(&str, Arc<View>)]) -> String {
-    let mut html = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
-         <meta name=viewport content=\"width=device-width\"><title>tine</title><style>{STYLE}</style><h1>tine</h1>"
-    );
-    let nodes: Vec<String> = views.iter().map(|(name, view)| row(&node_cells(name, view))).collect();
-    let head = ["node", "network", "height", "tip", "peers", "mempool", "branches"];
-    html.push_str(&table("Nodes", &head, &nodes));
-    for (name, view) in views {
-        let _ = write!(html, "<h2>{}</h2>", escape(name));
-        let lowest = view.tip.height.saturating_sub(SHOWN - 1);
-        let blocks = (lowest..=view.tip.height).rev().filter_map(|height| view.active.get(height));
-        let blocks = blocks.filter_map(|hash| view.block(&hash)).map(|block| {
-            let seen = block.seen.as_secs().to_string();
-            row(&[block.height.to_string(), block.hash.to_string(), block.header.time.to_string(), seen])
-        });
-        html.push_str(&table(
-            "Last blocks",
-            &["height", "id", "time", "first seen"],
-            &blocks.collect::<Vec<_>>(),
-        ));
-        let reorgs: Vec<String> =
-            view.reorgs.iter().rev().take(SHOWN as usize).map(|reorg| row(&reorg_cells(reorg))).collect();
-        html.push_str(&table("Reorganisations", &["number", "fork at", "out", "in"], &reorgs));
-    }
-    html
+/// Which events of the past.
+#[derive(Debug, Deserialize)]
+struct Past {
+    #[serde(default)]
+    from: u64,
 }
 
-fn node_cells(name: &str, view: &View) -> [String; 7] {
-    [
-        name.to_owned(),
-        view.network.name().to_owned(),
-        view.tip.height.to_string(),
-        view.tip.hash.to_string(),
-        view.peers.len().to_string(),
-        view.mempool.len().to_string(),
-        (view.tips.len() - 1).to_string(),
-    ]
+/// Events that are kept, as a JSON list: for the timeline, and for whoever polls.
+async fn history(State(shared): State<Arc<Shared>>, Query(past): Query<Past>) -> Response {
+    let events = shared.feed.since(past.from, MAX_HISTORY);
+    let list: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
+    ([(header::CONTENT_TYPE, "application/json")], format!("[{}]", list.join(","))).into_response()
 }
 
-fn reorg_cells(reorg: &Reorg) -> [String; 4] {
-    let blocks = |list: &[tine_chain::journal::BranchBlock]| {
-        list.iter()
-            .map(|block| format!("{} {:.12}", block.height, block.hash.to_string()))
-            .collect::<Vec<_>>()
+/// Server-sent events: first what was missed, then everything as it happens.
+async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let (missed, live) = shared.feed.follow(seen);
+    let run = shared.feed.run.clone();
+    let first = match missed {
+        Missed::Events(events) => events.iter().map(|event| sse(&run, event)).collect(),
+        // with the number up to which the state, asked for after this, holds everything
+        Missed::Everything => {
+            vec![Event::default().event("reset").id(format!("{run}-{}", shared.feed.last())).data("{}")]
+        }
     };
-    [
-        reorg.number.to_string(),
-        reorg.fork.height.to_string(),
-        blocks(&reorg.disconnected).join(", "),
-        blocks(&reorg.connected).join(", "),
-    ]
+    let live = stream::unfold((live, run, false), |(mut live, run, ended)| async move {
+        if ended {
+            return None;
+        }
+        match live.recv().await {
+            Ok(event) => Some((sse(&run, &event), (live, run, false))),
+            // too slow: it comes back and is told what it missed
+            Err(RecvError::Lagged(_)) => Some((Event::default().comment("behind"), (live, run, true))),
+            Err(RecvError::Closed) => None,
+        }
+    });
+    let mut stopped = shared.stopped.clone();
+    let until = async move { transport::raised(&mut stopped).await };
+    let all = stream::iter(first).chain(live).take_until(Box::pin(until)).map(Ok::<_, Infallible>);
+    respond_with(all)
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn what_others_wrote_is_text_and_nothing_else() {
-        assert_eq!(
-            super::row(&["<script>alert('\"&')</script>".to_owned()]),
-            "<tr><td>&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;</td></tr>"
+fn respond_with(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+fn sse(run: &str, event: &Numbered) -> Event {
+    Event::default().id(format!("{run}-{}", event.id)).data(&event.json)
+}
+
+/// Runs a call for whoever has read the page.
+async fn call(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let refuse = |status: StatusCode, message: &str| (status, format!("{message}\n")).into_response();
+    let given = headers.get(TOKEN_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
+    if !bool::from(given.ct_eq(shared.token.as_bytes())) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "only the page itself may call; reload it if the node was restarted",
         );
+    }
+    let Some(node) = shared.nodes.iter().find(|node| node.name == name).cloned() else {
+        return refuse(StatusCode::NOT_FOUND, "no such node");
+    };
+    let Ok(Ok(body)) = tokio::time::timeout(Limits::default().body_timeout, to_bytes(body, MAX_CALL)).await
+    else {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "too large, or too slow");
+    };
+    let controls = shared.controls;
+    let allowed = move |method: &str| READS.contains(&method) || (controls && CONTROLS.contains(&method));
+    match tokio::task::spawn_blocking(move || local::call(&node, &body, allowed)).await {
+        Ok((status, body)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a method failed to handle its input");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
     }
 }

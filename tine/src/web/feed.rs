@@ -1,0 +1,257 @@
+//! What happens on the page's nodes, numbered and kept for a while, so that a browser that was away catches up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tine_node::event::{Notice, PeerId};
+use tine_node::explain::ReorgReport;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+
+use crate::driver::{self, Stamped};
+use crate::rpc::Context;
+
+/// Events that are kept. On a devnet that is about an hour.
+const KEPT: usize = 20_000;
+/// Events that a browser may be behind before it starts anew.
+const BACKLOG: usize = 4_096;
+
+/// An event: its number, and its JSON on one line.
+#[derive(Debug)]
+pub(super) struct Numbered {
+    pub(super) id: u64,
+    pub(super) json: String,
+}
+
+/// What a browser that knows events up to some number must be told first.
+pub(super) enum Missed {
+    /// These, in order.
+    Events(Vec<Arc<Numbered>>),
+    /// They are no longer here, or of another run: it must ask for the state as a whole.
+    Everything,
+}
+
+/// The events of all nodes of the page.
+pub(super) struct Feed {
+    /// Tells this run of the program from others: numbers begin at 1 in each.
+    pub(super) run: String,
+    kept: Mutex<VecDeque<Arc<Numbered>>>,
+    live: broadcast::Sender<Arc<Numbered>>,
+    names: BTreeMap<String, String>,
+}
+
+impl Feed {
+    /// Listens to `nodes` until the tasks are aborted.
+    pub(super) fn start(nodes: &[Arc<Context>]) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+        let identity = |node: &Arc<Context>| {
+            let network = node.network.as_ref()?;
+            Some((network.identity().to_owned(), node.name.clone()))
+        };
+        let feed = Arc::new(Self {
+            run: format!("{:x}", driver::now().0),
+            kept: Mutex::default(),
+            live: broadcast::Sender::new(BACKLOG),
+            names: nodes.iter().filter_map(identity).collect(),
+        });
+        let mut tasks = Vec::new();
+        for node in nodes {
+            tasks.push(tokio::spawn(listen(Arc::clone(&feed), Arc::clone(node))));
+            tasks.push(tokio::spawn(watch_links(Arc::clone(&feed), Arc::clone(node))));
+        }
+        (feed, tasks)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Numbered>>> {
+        // nothing in here panics halfway
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the last event; 0 before the first.
+    pub(super) fn last(&self) -> u64 {
+        self.kept().back().map_or(0, |event| event.id)
+    }
+
+    /// What a browser that has seen `seen` (`<run>-<number>`) has missed, and what comes from now on.
+    pub(super) fn follow(&self, seen: Option<&str>) -> (Missed, broadcast::Receiver<Arc<Numbered>>) {
+        // under the lock nothing is published: nothing is missed and nothing comes twice
+        let kept = self.kept();
+        let live = self.live.subscribe();
+        let number = seen.and_then(|seen| {
+            let (run, number) = seen.split_once('-')?;
+            (run == self.run).then(|| number.parse::<u64>().ok())?
+        });
+        let missed = match number {
+            Some(number) if kept.front().is_none_or(|first| first.id <= number + 1) => {
+                Missed::Events(kept.iter().filter(|event| event.id > number).cloned().collect())
+            }
+            Some(_) | None => Missed::Everything,
+        };
+        (missed, live)
+    }
+
+    /// Events kept from `number` on, at most `count`.
+    pub(super) fn since(&self, number: u64, count: usize) -> Vec<Arc<Numbered>> {
+        self.kept().iter().filter(|event| event.id >= number).take(count).cloned().collect()
+    }
+
+    fn publish(&self, mut event: Value) {
+        let mut kept = self.kept();
+        let id = kept.back().map_or(0, |event| event.id) + 1;
+        event["id"] = id.into();
+        let event = Arc::new(Numbered { id, json: event.to_string() });
+        kept.push_back(Arc::clone(&event));
+        if kept.len() > KEPT {
+            kept.pop_front();
+        }
+        // an error means that nobody listens
+        let _ = self.live.send(event);
+    }
+
+    /// The name of a node of the page, by its identity.
+    pub(super) fn name_of(&self, identity: &str) -> Option<&str> {
+        self.names.get(identity).map(String::as_str)
+    }
+
+    fn peer_name(&self, node: &Context, peer: Option<PeerId>) -> Option<String> {
+        let view = node.view();
+        let peer = view.peers.iter().find(|known| Some(known.id) == peer)?;
+        self.name_of(&peer.info.identity).map(str::to_owned)
+    }
+
+    fn note(&self, node: &Context, stamped: &Stamped) {
+        let stamp = |kind: &str| json!({ "t": stamped.time.0, "node": node.name, "kind": kind });
+        let with = |kind: &str, more: Value| {
+            let mut event = stamp(kind);
+            if let (Value::Object(event), Value::Object(more)) = (&mut event, more) {
+                event.extend(more);
+            }
+            self.publish(event);
+        };
+        match &stamped.notice {
+            Notice::HeaderSeen(header, hash, height, peer) => with(
+                "block",
+                json!({ "hash": hash, "height": height, "prev": header.prev_block, "from": self.peer_name(node, *peer) }),
+            ),
+            Notice::Chain(change) => {
+                if let Some(tip) = change.tip {
+                    with(
+                        "tip",
+                        json!({ "hash": tip, "height": node.view().block(&tip).map(|tip| tip.height) }),
+                    );
+                }
+                if let Some(reorg) = &change.reorg {
+                    match ReorgReport::new(reorg, &**node.reader()) {
+                        Ok(report) => with("reorg", json!({ "number": reorg.number, "report": report })),
+                        Err(error) => tracing::warn!(%error, "a reorganisation can't be explained"),
+                    }
+                }
+            }
+            Notice::BlockInvalid(hash, reject) => {
+                with("invalid", json!({ "hash": hash, "reason": reject.reason() }));
+            }
+            Notice::TransactionAdded(tx) => with("tx", json!({ "txid": tx.txid() })),
+            Notice::TransactionRemoved(txid, why) => with("tx-removed", json!({ "txid": txid, "why": why })),
+            Notice::DoubleSpendAttempt { refused, kept, coin } => {
+                with("double-spend", json!({ "refused": refused, "kept": kept, "coin": coin.to_string() }));
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn listen(feed: Arc<Feed>, node: Arc<Context>) {
+    let mut notices = node.node.subscribe();
+    loop {
+        match notices.recv().await {
+            Ok(stamped) => {
+                let (feed, node) = (Arc::clone(&feed), Arc::clone(&node));
+                // a report of a reorganisation reads bodies
+                let noted = tokio::task::spawn_blocking(move || feed.note(&node, &stamped));
+                if let Err(error) = noted.await {
+                    tracing::error!(%error, "an event was not noted");
+                }
+            }
+            Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "the page's feed is behind"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Says when a node's links change: whom it is connected to, whom it is cut off from.
+async fn watch_links(feed: Arc<Feed>, node: Arc<Context>) {
+    let Some(mut status) = node.network.as_ref().map(tine_p2p::Network::watch) else { return };
+    let mut before = Value::Null;
+    loop {
+        let links = {
+            let status = status.borrow_and_update();
+            links(&feed, &status)
+        };
+        if links != before {
+            before = links.clone();
+            let (peers, cut) = (&links["peers"], &links["cut"]);
+            feed.publish(json!({
+                "t": driver::now().0, "node": node.name, "kind": "links", "peers": peers, "cut": cut,
+            }));
+        }
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Names of the page's nodes that a node is connected to, and cut off from.
+pub(super) fn links(feed: &Feed, status: &tine_p2p::Status) -> Value {
+    let mut peers: Vec<&str> = status.peers.iter().filter_map(|peer| feed.name_of(&peer.identity)).collect();
+    peers.sort_unstable();
+    let mut cut: Vec<&str> = status.cut.iter().filter_map(|identity| feed.name_of(identity)).collect();
+    cut.sort_unstable();
+    json!({ "peers": peers, "cut": cut })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed() -> Feed {
+        Feed {
+            run: "7".into(),
+            kept: Mutex::default(),
+            live: broadcast::Sender::new(4),
+            names: BTreeMap::new(),
+        }
+    }
+
+    fn missed(feed: &Feed, seen: Option<&str>) -> Option<Vec<u64>> {
+        match feed.follow(seen).0 {
+            Missed::Events(events) => Some(events.iter().map(|event| event.id).collect()),
+            Missed::Everything => None,
+        }
+    }
+
+    #[test]
+    fn who_was_away_is_told_what_was_missed_and_nothing_twice() {
+        let feed = feed();
+        assert_eq!(missed(&feed, Some("7-0")), Some(vec![]), "nothing has happened");
+        (0..5).for_each(|n| feed.publish(json!({ "n": n })));
+        assert_eq!(missed(&feed, Some("7-3")), Some(vec![4, 5]));
+        assert_eq!(missed(&feed, Some("7-5")), Some(vec![]));
+        for anew in [None, Some("6-3"), Some("7-x"), Some("nonsense")] {
+            assert_eq!(missed(&feed, anew), None, "{anew:?}");
+        }
+    }
+
+    #[test]
+    fn old_events_are_forgotten_and_whoever_needs_them_starts_anew() {
+        let feed = feed();
+        (0..KEPT + 10).for_each(|n| feed.publish(json!({ "n": n })));
+        assert_eq!(feed.kept().len(), KEPT);
+        assert_eq!(missed(&feed, Some("7-9")), None);
+        assert_eq!(missed(&feed, Some("7-10")).map(|events| events.len()), Some(KEPT));
+        assert_eq!(
+            feed.since(20_000, 3).iter().map(|event| event.id).collect::<Vec<_>>(),
+            [20_000, 20_001, 20_002]
+        );
+    }
+}

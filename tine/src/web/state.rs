@@ -1,0 +1,76 @@
+//! The nodes of the page, as they are now.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tine_chain::hash::BlockHash;
+
+use super::feed::{Feed, links};
+use crate::methods::MinerStatus;
+use crate::rpc::Context;
+
+/// A node.
+#[derive(Debug, Serialize)]
+struct NodeState {
+    name: String,
+    height: u32,
+    tip: BlockHash,
+    work: String,
+    syncing: bool,
+    mempool: usize,
+    mempool_bytes: u64,
+    forks: usize,
+    reorgs: u64,
+    peers: serde_json::Value,
+    cut: serde_json::Value,
+    connections: usize,
+    miner: Option<MinerStatus>,
+    wallets: Vec<String>,
+}
+
+/// The nodes, and up to which event this is true.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    run: String,
+    last: u64,
+    network: &'static str,
+    version: &'static str,
+    controls: bool,
+    nodes: Vec<NodeState>,
+}
+
+/// A picture of `nodes`.
+pub(super) fn state(nodes: &[Arc<Context>], feed: &Feed, controls: bool) -> State {
+    // read first: an event between this and the picture is told again, and none is lost
+    let last = feed.last();
+    State {
+        run: feed.run.clone(),
+        last,
+        network: nodes.first().map_or("", |node| node.view().network.name()),
+        version: env!("CARGO_PKG_VERSION"),
+        controls,
+        nodes: nodes.iter().map(|node| node_state(node, feed)).collect(),
+    }
+}
+
+fn node_state(node: &Context, feed: &Feed) -> NodeState {
+    let view = node.view();
+    let status = node.network.as_ref().map(tine_p2p::Network::status);
+    let mut links = status.as_deref().map(|status| links(feed, status)).unwrap_or_default();
+    NodeState {
+        name: node.name.clone(),
+        height: view.tip.height,
+        tip: view.tip.hash,
+        work: view.tip.work.to_string(),
+        syncing: view.syncing,
+        mempool: view.mempool.len(),
+        mempool_bytes: view.mempool.bytes(),
+        forks: view.tips.len() - 1,
+        reorgs: view.reorgs.last().map_or(0, |reorg| reorg.number + 1),
+        peers: links["peers"].take(),
+        cut: links["cut"].take(),
+        connections: view.peers.len(),
+        miner: node.miner.as_ref().map(crate::miner::MinerHandle::status),
+        wallets: node.wallets.as_ref().map(|wallets| wallets.names()).unwrap_or_default(),
+    }
+}
