@@ -1,14 +1,14 @@
 //! What those who watch forks ask: fork-observer, REST, waiting calls, our own explanations, the page; row RRG-10.
 
+mod page;
 mod support;
 
-use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::chain::{best, block_at, code, fork, generate};
-use support::{Answer, SECRET, TestNode};
+use support::{SECRET, TestNode};
 use tine_chain::block::Header;
 use tine_chain::codec::{Decode, Encode};
 use tine_chain::hash::BlockHash;
@@ -163,26 +163,4 @@ fn rrg_10_an_answer_belongs_to_one_tip() {
     for tip in reader.join().unwrap() {
         assert!(allowed.contains(&tip), "{tip:?} is of no single tip");
     }
-}
-
-#[test]
-fn the_page_shows_the_node_and_nothing_to_strangers() {
-    let node = TestNode::start();
-    let (_, old, new) = fork(&node);
-    let page = node.page();
-    let ask = |request: &str| {
-        let mut stream = std::net::TcpStream::connect(page.address()).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        Answer::parse(&answer)
-    };
-    let shown = ask("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    assert_eq!(shown.status, 200);
-    assert!(shown.headers.contains("content-security-policy: default-src 'none'"), "{}", shown.headers);
-    assert!(shown.body.contains(&new[1].to_string()), "the tip");
-    assert!(shown.body.contains(&format!("3 {:.12}", old[0].to_string())), "the reorganisation");
-    assert_eq!(ask("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").status, 403);
-    let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    assert_eq!(ask(post).status, 405, "nothing there changes anything");
 }

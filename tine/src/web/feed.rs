@@ -156,7 +156,7 @@ impl Feed {
             Notice::DoubleSpendAttempt { refused, kept, coin } => {
                 with("double-spend", json!({ "refused": refused, "kept": kept, "coin": coin.to_string() }));
             }
-            _ => {}
+            Notice::Syncing { .. } | Notice::Wanted(_) => {}
         }
     }
 }
