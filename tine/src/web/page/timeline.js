@@ -49,9 +49,10 @@ export function drawTimeline(names, events, miners, { from, to, at }) {
     }
   }
   if (at !== null) parts.push(svg("line", { class: "scrub", x1: x(at), x2: x(at), y1: 0, y2: height - 16 }));
-  for (let part = 0; part <= 4; part++) {
-    const t = from + ((to - from) * part) / 4;
-    parts.push(svg("text", { class: "dim", x: x(t), y: height - 3, "text-anchor": part === 0 ? "start" : part === 4 ? "end" : "middle" }, clock(t)));
+  const ticks = width < 560 ? 2 : 4;
+  for (let part = 0; part <= ticks; part++) {
+    const t = from + ((to - from) * part) / ticks;
+    parts.push(svg("text", { class: "dim", x: x(t), y: height - 3, "text-anchor": part === 0 ? "start" : part === ticks ? "end" : "middle" }, clock(t)));
   }
   view.replaceChildren(svg("svg", { width, height, role: "img", "aria-label": "timeline" }, parts));
 }
