@@ -160,6 +160,7 @@ impl Observer for EventLog {
                 | Order::Slow { .. }
                 | Order::Share { .. }
                 | Order::Rules { .. }
+                | Order::Byzantine { .. }
                 | Order::Mine { .. }
                 | Order::Pay { .. },
             )

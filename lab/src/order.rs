@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tine_chain::amount::Amount;
 use tine_chain::params::Params;
+use tine_node::Strategy;
 
 use crate::network::LinkQuality;
 
@@ -78,6 +79,13 @@ pub enum Order {
         node: usize,
         /// The rules.
         params: Box<Params>,
+    },
+    /// A host misbehaves from now on, or is honest again.
+    Byzantine {
+        /// The host.
+        node: usize,
+        /// How; `None`: not at all.
+        strategy: Option<Strategy>,
     },
     /// A host finds a block now.
     Mine {

@@ -17,7 +17,7 @@ use tine_chain::params::Params;
 use tine_chain::signature::Parallel;
 use tine_chain::store::StoreError;
 use tine_chain::time::Time;
-use tine_node::{Node, NodeConfig};
+use tine_node::{Node, NodeConfig, Participant, Strategy};
 
 use crate::config::WorldConfig;
 use crate::gossip::Rumours;
@@ -76,7 +76,9 @@ pub enum WorldError {
 /// A node, and what the world keeps for it.
 pub(crate) struct Host {
     /// None while it is stopped.
-    node: Option<Node>,
+    node: Option<Participant>,
+    /// How it misbehaves, if it does.
+    strategy: Option<Strategy>,
     disk: Disk,
     params: Params,
     seed: u64,
@@ -151,6 +153,7 @@ impl<O: Observer> World<O> {
         let hosts = (0..config.nodes)
             .map(|_| Host {
                 node: None,
+                strategy: None,
                 disk: disks.fresh(),
                 params: config.params.clone(),
                 seed: seeds.random(),
@@ -212,13 +215,15 @@ impl<O: Observer> World<O> {
             signature_cache_entries: 10_000,
             ..ChainOptions::default()
         };
-        let Host { node, disk, params, seed, .. } = &mut self.hosts[host];
+        let Host { node, strategy, disk, params, seed, .. } = &mut self.hosts[host];
         let chain = Chain::open(params.clone(), Box::new(disk.clone()), options)?;
         let mut config = NodeConfig { seed: *seed, ..NodeConfig::new(params.clone()) };
         config.headers_interval = self.config.headers_interval.unwrap_or(config.headers_interval);
         // a node that starts again is another process: it draws other numbers
         *seed = seed.wrapping_add(1);
-        *node = Some(Node::new(chain, config));
+        let mut participant = Participant::honest(Node::new(chain, config));
+        participant.set_strategy(*strategy);
+        *node = Some(participant);
         self.schedule_tick(host);
         Ok(())
     }
@@ -302,12 +307,12 @@ impl<O: Observer> World<O> {
     /// When there is no such host.
     #[must_use]
     pub fn node(&self, host: usize) -> Option<&Node> {
-        self.hosts[host].node.as_ref()
+        self.hosts[host].node.as_ref().map(Participant::node)
     }
 
     /// Every node that runs, with its host.
     pub fn nodes(&self) -> impl Iterator<Item = (usize, &Node)> {
-        self.hosts.iter().enumerate().filter_map(|(host, state)| Some((host, state.node.as_ref()?)))
+        self.hosts.iter().enumerate().filter_map(|(host, state)| Some((host, state.node.as_ref()?.node())))
     }
 
     /// The tips of all nodes that run, each once, in the order of their hashes.

@@ -17,6 +17,7 @@ mod node;
 mod offers;
 mod orphans;
 pub mod peers;
+pub mod record;
 mod relay;
 mod requests;
 mod serve;

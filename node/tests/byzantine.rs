@@ -399,7 +399,6 @@ fn a_selfish_pool_earns_what_eyal_and_sirer_say() {
     let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let error = (variance / n).sqrt();
     let z = (share - eyal_sirer(ALPHA, 0.0)) / error;
-    println!("share {share:.4} ± {error:.4}, theory {:.4}, z {z:.2}", eyal_sirer(ALPHA, 0.0));
     assert!(z.abs() < 4.0, "share {share}, standard error {error}, z {z}");
     assert!(share > ALPHA + 2.0 * error, "more than its share of the power: {share} ± {error}");
 }

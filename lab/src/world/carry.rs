@@ -346,7 +346,7 @@ impl<O: Observer> World<O> {
 
     pub(super) fn schedule_tick(&mut self, host: usize) {
         let state = &mut self.hosts[host];
-        let Some(deadline) = state.node.as_ref().and_then(tine_node::Node::deadline) else { return };
+        let Some(deadline) = state.node.as_ref().and_then(tine_node::Participant::deadline) else { return };
         // the node speaks of its own clock
         let due = Time(deadline.0.saturating_add_signed(-state.skew)).max(self.now);
         if state.tick.is_none_or(|tick| tick > due) {

@@ -57,6 +57,15 @@ impl<O: Observer> World<O> {
                 self.hosts[node].params = *params;
                 if runs { self.restart_host(node) } else { Ok(()) }
             }
+            Order::Byzantine { node, strategy } => {
+                self.check_host(node)?;
+                let host = &mut self.hosts[node];
+                host.strategy = strategy;
+                if let Some(participant) = &mut host.node {
+                    participant.set_strategy(strategy);
+                }
+                Ok(())
+            }
             Order::Mine { node } => self.mine_on(node, None).map(|_| ()),
             Order::Pay { from, to, amount, fee } => self.pay_now(from, to, amount, fee),
         }

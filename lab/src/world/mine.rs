@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tine_chain::block::Block;
 use tine_chain::hash::BlockHash;
 use tine_chain::pow::Work;
-use tine_node::Node;
+use tine_node::Participant;
 use tine_node::event::{Event, Submission, SubmitId};
 use tine_node::template::CoinbaseSpec;
 
@@ -69,7 +69,7 @@ impl<O: Observer> World<O> {
     /// A host's tip has changed, and with it perhaps what its next block takes.
     pub(super) fn learn_work(&mut self, host: usize) {
         let Some(node) = &self.hosts[host].node else { return };
-        if node.chain().params().retarget_interval.is_some() {
+        if node.node().chain().params().retarget_interval.is_some() {
             let work = next_work(node);
             if self.miners.learn_work(work) {
                 self.redraw();
@@ -77,7 +77,7 @@ impl<O: Observer> World<O> {
         }
     }
 
-    /// The host finds a block now, on the tip of its node.
+    /// The host finds a block now, on the tip of its node, or wherever its adversary mines.
     ///
     /// # Errors
     /// When there is no such host, or it is stopped, or storage fails.
@@ -95,10 +95,13 @@ impl<O: Observer> World<O> {
         let extra = self.random_u64().to_le_bytes().to_vec();
         let first_nonce = self.random_u64() as u32;
         let clock = self.clock(node);
-        let miner = self.hosts[node].node.as_ref().ok_or(WorldError::Stopped { node })?;
-        let template = miner
-            .template(parent, clock, &CoinbaseSpec { lock, extra })
-            .map_err(|source| WorldError::Template { node, source })?;
+        let miner = self.hosts[node].node.as_mut().ok_or(WorldError::Stopped { node })?;
+        let coinbase = CoinbaseSpec { lock, extra };
+        let template = match parent {
+            Some(_) => miner.node().template(parent, clock, &coinbase),
+            None => miner.template(clock, &coinbase),
+        }
+        .map_err(|source| WorldError::Template { node, source })?;
         let block = solve(template.block, template.target, first_nonce);
         let block = Arc::new(block.expect("a lab target is met within 2^32 hashes"));
         self.submit_block(node, block)
@@ -112,7 +115,7 @@ impl<O: Observer> World<O> {
         self.check_host(node)?;
         let hash = block.hash();
         let state = self.hosts[node].node.as_ref().ok_or(WorldError::Stopped { node })?;
-        let parent = state.chain().tree().get(&block.header.prev_block);
+        let parent = state.node().chain().tree().get(&block.header.prev_block);
         let height = parent.map_or(0, |parent| parent.height + 1);
         self.counts.mined += 1;
         self.purses.learn_block(&block);
@@ -124,9 +127,8 @@ impl<O: Observer> World<O> {
     }
 }
 
-/// Hashes that the next block on a node's tip takes.
-fn next_work(node: &Node) -> Work {
-    let chain = node.chain();
-    let bits = chain.next_bits(&chain.tip().hash).expect("the tip is in the tree");
+/// Hashes that the next block of a miner takes.
+fn next_work(miner: &Participant) -> Work {
+    let bits = miner.node().chain().next_bits(&miner.mining_parent()).expect("the parent is in the tree");
     bits.to_target().expect("the chain's own bits").work()
 }

@@ -61,7 +61,7 @@ impl<O: Observer> World<O> {
         amount: Amount,
     ) -> Result<Option<Vec<(OutPoint, Coin)>>, WorldError> {
         self.check_host(host)?;
-        let node = self.hosts[host].node.as_ref().ok_or(WorldError::Stopped { node: host })?;
+        let node = self.hosts[host].node.as_ref().ok_or(WorldError::Stopped { node: host })?.node();
         Ok(self.purses.choose(host, node, amount)?)
     }
 
