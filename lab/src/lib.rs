@@ -8,6 +8,7 @@
 //! [`order`] is what can befall it, [`observe`] what can be seen of it.
 
 pub mod config;
+pub mod export;
 pub mod geography;
 mod gossip;
 pub mod latency;
@@ -20,6 +21,9 @@ pub mod order;
 mod purse;
 mod queue;
 pub mod recording;
+pub mod render;
+pub mod replay;
+pub mod report;
 pub mod scenario;
 pub mod script;
 mod store;

@@ -1,5 +1,8 @@
 //! Every ready scenario runs, and comes out as it says.
 
+#![allow(missing_docs, reason = "a test's name says what it shows")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test picks what it looks for")]
+
 use tine_lab::script::gallery::GALLERY;
 use tine_lab::script::play::play;
 use tine_lab::script::{Script, ScriptError};
@@ -61,4 +64,64 @@ fn a_scenario_that_says_what_cannot_be_is_refused_with_its_line() {
         assert!(error.contains(word) && error.contains("line"), "{tail}: {error}");
     }
     assert!(matches!(Script::parse(&" ".repeat(70_000)), Err(ScriptError::TooLong { bytes: 70_000 })));
+}
+
+#[test]
+fn a_replay_stands_where_the_run_stood() {
+    use std::time::Duration;
+    use tine_lab::replay::Run;
+
+    let exhibit = tine_lab::script::gallery::Exhibit::named("partition-short").expect("in the gallery");
+    let script = exhibit.script().expect("read by the other test");
+    let outcome = play(&script, exhibit.text, None, true, |_| {}).expect("runs");
+    let text: String = outcome.log.iter().map(tine_node::record::Entry::line).collect();
+    let run = Run::parse(&text).expect("a log is read as it is written");
+    assert_eq!(run.entries, outcome.log);
+    for node in &outcome.nodes {
+        let chain = run.chain(&node.name, run.duration()).expect("one of the nodes");
+        assert_eq!(Some(chain.tip().hash), node.tip, "{}", node.name);
+        assert_eq!(chain.journal().len(), node.reorgs, "{}", node.name);
+        let (supply, height) = (chain.coin_set().expect("in memory").total, chain.tip().height);
+        assert_eq!(supply.0, u64::from(height) * 50 * tine_chain::amount::COIN);
+        let sum: u64 = run.balances(&chain).expect("in memory").iter().map(|(_, sum)| sum.0).sum();
+        assert_eq!(sum, supply.0, "every coin is somebody's");
+    }
+    // in the middle of the split the two sides stand apart
+    let split = Duration::from_secs(89);
+    let tip = |node: &str| run.chain(node, split).expect("one of the nodes").tip().hash;
+    assert_eq!(tip("bob"), tip("dave"));
+    assert_ne!(tip("alice"), tip("bob"));
+}
+
+#[test]
+fn clocks_follow_the_blocks() {
+    let exhibit = GALLERY[0];
+    let script = exhibit.script().expect("read by the other test");
+    let outcome = play(&script, exhibit.text, None, true, |_| {}).expect("runs");
+    let mut last = std::collections::BTreeMap::new();
+    let mut mined = std::collections::BTreeMap::new();
+    for entry in &outcome.log {
+        let Some(node) = &entry.node else { continue };
+        let own = entry.clock[node];
+        assert_eq!(
+            own,
+            last.insert(node.clone(), own).map_or(1, |before| before + 1),
+            "each event counts one"
+        );
+        match &entry.happening {
+            tine_node::record::Happening::Mined { block, .. } => {
+                mined.insert(*block, (node.clone(), own, entry.lamport));
+            }
+            tine_node::record::Happening::Header { block, from: Some(_), .. } => {
+                let (miner, count, lamport) = &mined[block];
+                assert!(entry.clock[miner] > *count, "who has heard of a block comes after its miner");
+                assert!(entry.lamport > *lamport);
+            }
+            _ => {}
+        }
+    }
+    let shiviz = tine_lab::export::shiviz(&outcome.log);
+    assert!(shiviz.starts_with("(?<host>\\S*) (?<clock>{.*})\\n(?<event>.*)\n\nalice {\"alice\":1}\n"));
+    let csv = tine_lab::export::csv(&outcome.log);
+    assert_eq!(csv.lines().count(), outcome.log.len() + 1);
 }

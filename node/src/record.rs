@@ -293,7 +293,8 @@ impl Recorder {
         }
     }
 
-    fn body(&mut self, block: BlockHash, body: &Block) -> Happening {
+    /// That a node has a body; its bytes are in the first such line of the log for this block.
+    pub fn body(&mut self, block: BlockHash, body: &Block) -> Happening {
         let first = self.bodies.insert(block);
         Happening::Body { block, raw: first.then(|| hex::encode(body.to_bytes())) }
     }

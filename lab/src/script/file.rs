@@ -310,7 +310,7 @@ impl Script {
         if self.step.len() > MAX_CLAUSES || self.expect.len() > MAX_CLAUSES {
             return refuse("[[step]]", format!("at most {MAX_CLAUSES} steps and as many expectations"));
         }
-        let line = |span: std::ops::Range<usize>| text[..span.start].lines().count().max(1);
+        let line = |span: std::ops::Range<usize>| text[..span.start].matches('\n').count() + 1;
         self.links().map_err(|what| ScriptError::Value { line: line_of("links"), what })?;
         let mut payments = BTreeSet::new();
         for step in &self.step {

@@ -136,10 +136,8 @@ fn measure(played: &Played<'_>, what: Measure, place: Option<usize>, payment: Op
         Measure::HonestPunished => {
             let entries = played.entries().iter().filter(|entry| {
                 let by_honest = entry.node.as_ref().and_then(|name| played.place(name)).is_some_and(honest);
-                let of_honest = match &entry.happening {
-                    Happening::Punished { peer, .. } => played.place(peer).is_some_and(honest),
-                    _ => false,
-                };
+                let Happening::Punished { peer, .. } = &entry.happening else { return false };
+                let of_honest = played.place(peer).is_some_and(honest);
                 by_honest && of_honest
             });
             entries.count() as f64

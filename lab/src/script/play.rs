@@ -245,9 +245,9 @@ fn pay_twice(
 }
 
 fn miners(played: &Played<'_>) -> BTreeMap<BlockHash, usize> {
-    let mined = played.entries().iter().filter_map(|entry| match &entry.happening {
-        Happening::Mined { block, .. } => Some((*block, played.place(entry.node.as_deref()?)?)),
-        _ => None,
+    let mined = played.entries().iter().filter_map(|entry| {
+        let Happening::Mined { block, .. } = &entry.happening else { return None };
+        Some((*block, played.place(entry.node.as_deref()?)?))
     });
     mined.collect()
 }
@@ -264,11 +264,9 @@ fn nodes(played: &Played<'_>) -> Vec<NodeOutcome> {
                 .flat_map(|chain| chain.journal())
                 .map(|reorg| reorg.disconnected.len())
                 .collect();
-            let strategies = played.entries().iter().rev().filter_map(|entry| match &entry.happening {
-                Happening::Byzantine { strategy } if entry.node.as_ref() == Some(name) => {
-                    Some(strategy.clone())
-                }
-                _ => None,
+            let strategies = played.entries().iter().rev().filter_map(|entry| {
+                let Happening::Byzantine { strategy } = &entry.happening else { return None };
+                (entry.node.as_ref() == Some(name)).then(|| strategy.clone())
             });
             NodeOutcome {
                 name: name.clone(),

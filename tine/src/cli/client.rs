@@ -174,6 +174,9 @@ pub enum ExplainWhat {
         /// Its number as `tine reorgs` shows it, or `last`
         #[arg(default_value = "last")]
         which: String,
+        /// Write it as a page with both branches drawn
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
         /// Which node
         #[command(flatten)]
         target: TargetArgs,

@@ -15,16 +15,37 @@ pub struct LabArgs {
 /// What the laboratory does.
 #[derive(Debug, Clone, Subcommand)]
 pub enum LabCommand {
-    /// Run devnet nodes under virtual time; the same seed gives the same events, byte for byte
+    /// Run a scenario, from the gallery or a file, or plain nodes; the same seed gives the same events, byte for byte
+    #[command(after_help = "Examples:\n  tine lab run partition-short --html fork.html\n  \
+        tine lab run my.toml --seed 7 --json\n  tine lab run --nodes 50 --blocks 500")]
     Run(LabRunArgs),
+    /// List the gallery: scenarios that are ready to run and to be copied
+    #[command(after_help = "Example:\n  tine lab list finney    print the scenario's text")]
+    List {
+        /// Print this scenario's text
+        name: Option<String>,
+    },
+    /// Stand at any moment of a run that is over
+    #[command(after_help = "Example:\n  tine lab run partition-long --events run.ndjson\n  \
+        tine lab replay run.ndjson --until 300 --node alice --html moment.html")]
+    Replay(LabReplayArgs),
 }
 
 /// `tine lab run`.
 #[derive(Debug, Clone, Args)]
 pub struct LabRunArgs {
-    /// What all randomness is drawn from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// A scenario: a name of `tine lab list`, or a TOML file
+    #[arg(value_name = "NAME|FILE", conflicts_with_all = ["nodes", "degree", "latency", "blocks", "partition"])]
+    pub scenario: Option<String>,
+    /// What all randomness is drawn from [default: what the scenario says, or 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// A shorter run of a scenario
+    #[arg(long, requires = "scenario")]
+    pub quick: bool,
+    /// Write the end of a scenario's run as a page
+    #[arg(long, value_name = "FILE", requires = "scenario")]
+    pub html: Option<PathBuf>,
     /// How many nodes, 2 to 200
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=200))]
     pub nodes: u32,
@@ -43,6 +64,29 @@ pub struct LabRunArgs {
     /// Write the event log here, as NDJSON
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+}
+
+/// `tine lab replay`.
+#[derive(Debug, Clone, Args)]
+pub struct LabReplayArgs {
+    /// The event log of a run, of the lab or of a devnet
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The moment, in seconds since the start [default: the end]
+    #[arg(long, value_name = "T")]
+    pub until: Option<f64>,
+    /// The node that is asked [default: the first]
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+    /// Write the moment as a page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the events up to the moment as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write the events up to the moment for ShiViz
+    #[arg(long, value_name = "FILE")]
+    pub shiviz: Option<PathBuf>,
 }
 
 /// Exactly `N` whole numbers, separated by commas.

@@ -11,7 +11,7 @@ pub use client::{
     ExplainArgs, ExplainWhat, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand, RpcArgs, SendArgs,
     WalletArgs, WalletCommand, WalletTarget,
 };
-pub use lab::{LabArgs, LabCommand, LabRunArgs};
+pub use lab::{LabArgs, LabCommand, LabReplayArgs, LabRunArgs};
 pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};
 
 use std::path::PathBuf;

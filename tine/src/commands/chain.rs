@@ -1,12 +1,13 @@
 //! `tine forks`, `tine reorgs`, `tine explain`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 use tine_chain::address::Address;
 use tine_chain::amount::Amount;
-use tine_chain::hash::Txid;
+use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::params::Network;
 use tine_node::explain::{ReorgReport, ReportFate, TipReport};
 
@@ -16,7 +17,7 @@ use crate::config::Settings;
 use crate::exit::Error;
 use crate::methods::{self, TxStory};
 use crate::out::Out;
-use crate::rpc::{EXPLAIN_TIP, FORKS, Fork};
+use crate::rpc::{Arrival, BLOCK_ARRIVALS, EXPLAIN_TIP, FORKS, Fork};
 
 /// Work without its leading zeros.
 fn short_work(work: &str) -> String {
@@ -86,9 +87,9 @@ pub(super) fn reorgs(out: Out, target: &Target) -> Result<(), Error> {
 /// No node answers; there is no such thing.
 pub(super) fn explain(out: Out, settings: &Settings, what: ExplainWhat) -> Result<(), Error> {
     match what {
-        ExplainWhat::Reorg { which, target } => {
+        ExplainWhat::Reorg { which, html, target } => {
             let number = parse_number(&which)?;
-            explain_reorg(out, &Target::resolve(settings, &target)?, number)
+            explain_reorg(out, &Target::resolve(settings, &target)?, number, html.as_deref())
         }
         ExplainWhat::Tip { target } => explain_tip(out, &Target::resolve(settings, &target)?),
         ExplainWhat::Tx { txid, target } => explain_tx(out, &Target::resolve(settings, &target)?, &txid),
@@ -103,17 +104,31 @@ fn parse_number(which: &str) -> Result<Option<u64>, Error> {
     number.map(Some).map_err(|_| Error::Usage(format!("{which:?}: neither a number nor `last`")))
 }
 
-fn explain_reorg(out: Out, target: &Target, number: Option<u64>) -> Result<(), Error> {
+fn explain_reorg(out: Out, target: &Target, number: Option<u64>, html: Option<&Path>) -> Result<(), Error> {
     let report: ReorgReport = target.client.call_as(methods::EXPLAIN_REORG, json!({ "number": number }))?;
     out.line(out.bold(format!("{}:", target.name)));
     out.line(&report);
     let network = network_of(target)?;
     let owners = owners(target, network, &report)?;
-    for line in losses(&report, &owners, network) {
+    let losses = losses(&report, &owners, network);
+    for line in &losses {
         out.line(out.alarm(format!("  {line}")));
     }
     out.document(&report);
+    if let Some(path) = html {
+        let miners = miners(target)?;
+        let page =
+            tine_lab::render::incident(&target.name, &report, |block| miners.get(block).cloned(), &losses);
+        std::fs::write(path, page).map_err(|error| Error::failed(path.display(), error))?;
+        out.line(format!("page: {}", path.display()));
+    }
     Ok(())
+}
+
+/// Who mined the blocks that a node has seen lately.
+fn miners(target: &Target) -> Result<BTreeMap<BlockHash, String>, Error> {
+    let arrivals: Vec<Arrival> = target.client.call_as(BLOCK_ARRIVALS, json!({ "count": 10_000 }))?;
+    Ok(arrivals.into_iter().filter_map(|arrival| Some((arrival.hash, arrival.miner?))).collect())
 }
 
 fn network_of(target: &Target) -> Result<Network, Error> {

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tine_lab::log::EventLog;
 use tine_lab::scenario::{Outcome, Partition, Scenario};
 
+use super::scenario;
 use crate::cli::{LabCommand, LabRunArgs};
 use crate::exit::Error;
 use crate::out::Out;
@@ -17,8 +18,15 @@ use crate::out::Out;
 /// # Errors
 /// The scenario contradicts itself: exit 2. The event log can't be written, or the nodes do not agree: exit 1.
 pub(super) fn run(out: Out, command: &LabCommand) -> Result<(), Error> {
-    let LabCommand::Run(args) = command;
-    let scenario = scenario(args)?;
+    let args = match command {
+        LabCommand::Run(args) => match &args.scenario {
+            Some(named) => return scenario::run(out, named, args),
+            None => args,
+        },
+        LabCommand::List { name } => return scenario::list(out, name.as_deref()),
+        LabCommand::Replay(args) => return scenario::replay(out, args),
+    };
+    let scenario = plain(args)?;
     let start = Instant::now();
     let failed = |error| Error::failed("the lab", error);
     // drawn on standard error, and only on a terminal
@@ -42,7 +50,7 @@ fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("{wide_bar} {pos} of {len} blocks, {eta} left").expect("our own template")
 }
 
-fn scenario(args: &LabRunArgs) -> Result<Scenario, Error> {
+fn plain(args: &LabRunArgs) -> Result<Scenario, Error> {
     let [low, high] = args.latency;
     if low > high {
         return Err(Error::Usage(format!("--latency {low},{high}: the shortest delay comes first")));
@@ -59,7 +67,7 @@ fn scenario(args: &LabRunArgs) -> Result<Scenario, Error> {
         return Err(Error::Usage(format!("--partition cuts off {cut_off} nodes: 1 to {most} can be")));
     }
     Ok(Scenario {
-        seed: args.seed,
+        seed: args.seed.unwrap_or(1),
         nodes: args.nodes as usize,
         degree: args.degree as usize,
         latency: (Duration::from_millis(low), Duration::from_millis(high)),

@@ -5,6 +5,7 @@ mod headers;
 mod lab;
 mod net;
 mod pay;
+mod scenario;
 mod target;
 mod wallet;
 

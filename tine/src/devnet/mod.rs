@@ -2,6 +2,7 @@
 //! that mine, gossip and pay; and a line for every block.
 
 mod blocks;
+mod events;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -72,6 +73,10 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
         let watched =
             nodes.iter().map(|node| (node.name.clone(), node.node.clone(), Arc::clone(&node.wallets)));
         let watcher = tokio::spawn(blocks::watch(out, watched.collect()));
+        let recorded =
+            nodes.iter().map(|node| (node.name.clone(), node.node.clone(), node.p2p.identity().to_owned()));
+        let path = settings.root.join(dirs::network_name(Network::Devnet)).join("events.ndjson");
+        let recorder = tokio::spawn(events::record(path, recorded.collect(), devnet.seed));
         if devnet.mine {
             nodes.iter().filter_map(|node| node.miner.as_ref()).for_each(crate::miner::MinerHandle::resume);
         }
@@ -79,6 +84,7 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
         out.line("stopping");
         page.stop().await;
         watcher.abort();
+        recorder.abort();
         stop_all(nodes).await?;
         ended
     })
