@@ -41,7 +41,7 @@ fn a_scenario_that_says_what_cannot_be_is_refused_with_its_line() {
     for (tail, line, word) in [
         ("latency_ms = [9, 1]", 6, "least comes first"),
         ("shares = [1, 2, 3]", 6, "at most one for each node"),
-        ("[[step]]\nat = 5", 6, "nothing to do"),
+        ("[[step]]\nat = 5", 6, "without anything to do"),
         ("[[step]]\nat = 5\nheal = true\nmining = true", 6, "two things"),
         ("[[step]]\nat = 5\nstop = 'eve'", 6, "no node is called \"eve\"; there are alice, bob"),
         ("[[step]]\nat = -1\nheal = true", 6, "at = -1: 0 to 86400"),
