@@ -1,7 +1,7 @@
 //! `kill -9` for real: a child commits and tells each acknowledgement; it is killed, and the store opened again.
 //!
-//! The child is this test binary, called with a directory in its environment. It is a binary of its own: a fork holds
-//! the locks of all stores that are open in its parent, until it executes.
+//! A program of its own: called by `cargo test` it is the parent; called as `child DIR STEP [KIND]` it commits in DIR,
+//! which is at STEP or one further, until it is killed, by itself at the first stage of KIND if that is given.
 
 #![expect(
     clippy::disallowed_methods,
@@ -25,8 +25,7 @@ use rand::{RngExt, SeedableRng};
 use support::{Model, open, small};
 use tine_chain::store::{SledOptions, SledStore, Stage, Store};
 
-const DIR: &str = "TINE_TEST_STORE_DIR";
-const KILL_AT: &str = "TINE_TEST_STORE_KILL_AT";
+const NAME: &str = "sto_01_sto_02_kill_9_at_random_moments_in_reorganisations_flushes_and_recoveries";
 const SEED: u64 = 41;
 /// The most commits of one run of the child.
 const COMMITS: usize = 40;
@@ -75,14 +74,28 @@ fn kill_hook(kind: String) -> impl Fn(&Stage) -> std::io::Result<()> {
     }
 }
 
-#[test]
-#[ignore = "the child of the test below"]
-fn child() {
-    let Ok(dir) = std::env::var(DIR) else { return };
-    let kind = std::env::var(KILL_AT).unwrap_or_default();
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["child", dir, step] => child(dir, step, ""),
+        ["child", dir, step, kind] => child(dir, step, kind),
+        _ if words.contains(&"--list") => println!("{NAME}: test"),
+        // what `cargo test` is told to leave out
+        _ if words.iter().any(|word| !word.starts_with('-'))
+            && !words.iter().any(|word| NAME.contains(word)) => {}
+        _ => {
+            kill_again_and_again();
+            println!("test {NAME} ... ok");
+        }
+    }
+}
+
+fn child(dir: &str, step: &str, kind: &str) {
+    let kind = kind.to_owned();
     let options = SledOptions { on_stage: Some(Arc::new(kill_hook(kind))), ..small() };
-    let mut store = open(Path::new(&dir), options).expect("opened");
-    let least = std::env::var("TINE_TEST_STORE_STEP").expect("set").parse().expect("a number");
+    let mut store = open(Path::new(dir), options).expect("opened");
+    let least = step.parse().expect("a number");
     let mut model = resume(&mut store, least);
     // the model is naive: a long run would spend its time there
     for _ in 0..COMMITS {
@@ -95,10 +108,9 @@ fn child() {
 /// Runs the child until it is killed, by itself at `kind` or from here, and returns what it acknowledged last.
 fn run_child(dir: &Path, step: u64, kind: &str, wait: Duration) -> (u64, bool) {
     let mut child = Command::new(std::env::current_exe().expect("a path"))
-        .args(["--exact", "child", "--ignored", "--nocapture"])
-        .env(DIR, dir)
-        .env(KILL_AT, kind)
-        .env("TINE_TEST_STORE_STEP", step.to_string())
+        .arg("child")
+        .arg(dir)
+        .args([&step.to_string(), kind])
         .stdout(Stdio::piped())
         .spawn()
         .expect("started");
@@ -125,8 +137,7 @@ fn run_child(dir: &Path, step: u64, kind: &str, wait: Duration) -> (u64, bool) {
     reading.join().expect("read")
 }
 
-#[test]
-fn sto_01_sto_02_kill_9_at_random_moments_in_reorganisations_flushes_and_recoveries() {
+fn kill_again_and_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut rng = StdRng::seed_from_u64(SEED);
     let kinds = [

@@ -17,6 +17,8 @@ mod recover;
 mod reindex;
 mod sled;
 mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use self::device::{DiskHook, DiskOp};
 pub use self::disk::SledStore;

@@ -16,13 +16,16 @@ use super::files::{BlockFiles, Position};
 use super::flush::SledOptions;
 use super::journal_file::{self, Commit, JournalFile};
 use super::record::{self, Found, Kind};
-use crate::block::Header;
+use crate::block::{Block, Header};
 use crate::change::{HeaderRecord, Invalidity};
 use crate::codec::Decode;
 use crate::hash::BlockHash;
 use crate::journal::Reorg;
 use crate::params::Params;
+use crate::pow::check_proof_of_work;
+use crate::rules::{HeaderContext, check_block, check_block_in_context, check_header};
 use crate::time::Time;
+use crate::tree::{BlockTree, Index};
 
 /// Headers in one commit of the new journal.
 const HEADERS_PER_COMMIT: usize = 2_000;
@@ -57,8 +60,9 @@ fn rewrite(device: &Device, dir: &Path, params: &Params) -> Result<(), StoreErro
     let mut known = Known::default();
     let old = JournalFile::open(device.clone(), path.clone(), true)?;
     old.salvage(|commit| known.salvage(commit))?;
-    let bodies = find_bodies(&files, &mut known)?;
-    let headers = known.link(params.genesis.hash());
+    let mut bodies = find_bodies(&files, &mut known, params)?;
+    let (headers, tree) = known.link(params);
+    leave_out_unlawful(&mut bodies, &files, &tree)?;
     // first the note: whatever journal a crash leaves, the database is built from it
     device.replace(&rebuild_note(dir), |write| write(b"--reindex"))?;
     JournalFile::replace(device, &path, &commits(&files, &headers, &bodies, known.reorgs)?)
@@ -93,18 +97,24 @@ impl Known {
         self.headers.insert(hash, HeaderRecord { header, hash, height: 0, sequence, seen, invalid: None });
     }
 
-    /// Every header that descends from `genesis`, parents first, with its height.
+    /// Every header that descends from the genesis and that the rules allow there, parents first, with its height.
     ///
-    /// What an operator ruled stays ruled, with its descendants; what a rule refused is judged again.
-    fn link(&self, genesis: BlockHash) -> Vec<HeaderRecord> {
+    /// What an operator ruled stays ruled, with its descendants; what a rule refused is judged again. A record may have
+    /// been made by anybody, inside the bytes of a block that is damaged now: only work and the rules make a header.
+    fn link(&self, params: &Params) -> (Vec<HeaderRecord>, BlockTree) {
         let mut children: BTreeMap<BlockHash, Vec<&HeaderRecord>> = BTreeMap::new();
         for record in self.headers.values() {
             children.entry(record.header.prev_block).or_default().push(record);
         }
         let mut linked: Vec<HeaderRecord> = Vec::new();
-        let mut parents = vec![(genesis, 0, false)];
-        while let Some((parent, height, invalid)) = parents.pop() {
-            for record in children.remove(&parent).unwrap_or_default() {
+        let mut tree = BlockTree::new(params);
+        let mut parents = vec![(Index::GENESIS, false)];
+        while let Some((parent, invalid)) = parents.pop() {
+            let (hash, height) = (tree.at(parent).hash, tree.at(parent).height);
+            for record in children.remove(&hash).unwrap_or_default() {
+                if !is_lawful(&record.header, &tree, parent, params) {
+                    continue;
+                }
                 let invalid = match record.invalid {
                     Some(Invalidity::Manual) => Some(Invalidity::Manual),
                     None | Some(Invalidity::Rule(_) | Invalidity::Ancestor) => {
@@ -112,16 +122,54 @@ impl Known {
                     }
                 };
                 linked.push(HeaderRecord { height: height + 1, invalid, ..*record });
-                parents.push((record.hash, height + 1, invalid.is_some()));
+                parents.push((tree.restore(record, parent), invalid.is_some()));
             }
         }
         linked.sort_unstable_by_key(|record| (record.height, record.sequence));
-        linked
+        (linked, tree)
     }
 }
 
-/// Where every body lies that can still be read; the first of two.
-fn find_bodies(files: &BlockFiles, known: &mut Known) -> Result<BTreeMap<BlockHash, Position>, StoreError> {
+/// Whether the rules allow `header` on `parent`; that it was too early once does not matter any more.
+fn is_lawful(header: &Header, tree: &BlockTree, parent: Index, params: &Params) -> bool {
+    let entry = tree.at(parent);
+    let context = HeaderContext {
+        parent_height: entry.height,
+        median_time_past: entry.median_time_past,
+        ancestor: &|height| Some(tree.at(tree.ancestor_of(parent, height)?).header),
+    };
+    check_proof_of_work(params, header.bits, &header.hash()).is_ok()
+        && check_header(header, &context, params, Time(u64::MAX)).is_ok()
+}
+
+/// Leaves out the bodies that the rules don't allow at their place: the chain asks only when a block is handed in, and
+/// takes what the store has for judged.
+fn leave_out_unlawful(
+    bodies: &mut BTreeMap<BlockHash, Position>,
+    files: &BlockFiles,
+    tree: &BlockTree,
+) -> Result<(), StoreError> {
+    let mut unlawful = Vec::new();
+    for (hash, position) in bodies.iter() {
+        let Some(parent) = tree.index_of(hash).and_then(|index| tree.parent_of(index)) else { continue };
+        let (height, median_time_past) = (tree.at(parent).height + 1, tree.at(parent).median_time_past);
+        let block = Block::from_bytes(&files.read(Kind::Body, *position)?);
+        if !block.is_ok_and(|block| check_block_in_context(&block, height, median_time_past).is_ok()) {
+            unlawful.push(*hash);
+        }
+    }
+    for hash in &unlawful {
+        bodies.remove(hash);
+    }
+    Ok(())
+}
+
+/// Where every body lies that can still be read and that the rules allow by itself; the first of two.
+fn find_bodies(
+    files: &BlockFiles,
+    known: &mut Known,
+    params: &Params,
+) -> Result<BTreeMap<BlockHash, Position>, StoreError> {
     let mut bodies = BTreeMap::new();
     for number in files.numbers()? {
         let (file, path, length) = (files.file(number)?, files.path(number), files.length(number)?);
@@ -135,12 +183,13 @@ fn find_bodies(files: &BlockFiles, known: &mut Known) -> Result<BTreeMap<BlockHa
                 },
                 Found::Record { kind, payload, next } => {
                     if kind == Kind::Body
-                        && let Some(Ok(header)) = payload.get(..Header::SIZE).map(Header::from_bytes)
+                        && let Ok(block) = Block::from_bytes(&payload)
+                        && let Ok(block) = check_block(Arc::new(block), params)
                         && let (Ok(offset), Ok(length)) =
                             (u32::try_from(offset), u32::try_from(payload.len()))
                     {
-                        known.add(header);
-                        bodies.entry(header.hash()).or_insert(Position { file: number, offset, length });
+                        known.add(block.block().header);
+                        bodies.entry(block.hash()).or_insert(Position { file: number, offset, length });
                     }
                     offset = next;
                 }

@@ -12,14 +12,16 @@ use tine_chain::amount::Amount;
 use tine_chain::block::{Block, Header};
 use tine_chain::change::{Change, ConnectedBlock, HeaderRecord, Invalidity};
 use tine_chain::coins::{Coin, Undo};
-use tine_chain::hash::{BlockHash, Lock, MerkleRoot};
+use tine_chain::hash::{BlockHash, Lock};
 use tine_chain::journal::{BranchBlock, Fate, Reorg, TransactionFate};
+use tine_chain::merkle::merkle_root;
+use tine_chain::mining::Scanner;
 use tine_chain::params::{Network, Params};
-use tine_chain::pow::{CompactTarget, Work};
+use tine_chain::pow::Work;
 use tine_chain::reject::Reject;
 use tine_chain::store::{SledOptions, SledStore, Store, StoreError};
 use tine_chain::time::Time;
-use tine_chain::transaction::{OutPoint, Transaction, TxData, TxIn, TxOut, Witness};
+use tine_chain::transaction::{OutPoint, SEQUENCE_FINAL, Transaction, TxData, TxIn, TxOut, Witness};
 
 pub(crate) type Coins = BTreeMap<OutPoint, Coin>;
 
@@ -175,15 +177,18 @@ impl Model {
     }
 
     fn block(&mut self, parent: BlockHash, transactions: Vec<Arc<Transaction>>) -> Block {
-        let nonce = self.unique() as u32;
-        let header = Header {
+        let params = params();
+        let leaves: Vec<_> = transactions.iter().map(|transaction| transaction.wtxid()).collect();
+        let mut header = Header {
             version: 1,
             prev_block: parent,
-            merkle_root: MerkleRoot(self.rng.random()),
-            time: 1_700_000_000 + nonce,
-            bits: CompactTarget(0x207f_ffff),
-            nonce,
+            merkle_root: merkle_root(&leaves).expect("there is a coinbase"),
+            time: params.genesis.time + self.unique() as u32,
+            bits: params.genesis.bits,
+            nonce: 0,
         };
+        // a reindex believes no header without work
+        header.nonce = Scanner::new(&header).scan(params.pow_limit, 0..=u32::MAX).expect("regtest is easy");
         Block { header, transactions }
     }
 
@@ -208,7 +213,8 @@ impl Model {
                 let found = found.or_else(|| coins.iter().next()).map(|(outpoint, _)| *outpoint);
                 if let Some(prevout) = found {
                     coins.remove(&prevout);
-                    inputs.push(TxIn { prevout, sequence: 0 });
+                    // final, at whatever height: a reindex asks the rules
+                    inputs.push(TxIn { prevout, sequence: SEQUENCE_FINAL });
                 }
             }
             if inputs.is_empty() {
