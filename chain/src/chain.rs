@@ -16,6 +16,7 @@ use crate::hash::BlockHash;
 use crate::journal::Reorg;
 use crate::params::Params;
 use crate::reject::Reject;
+use crate::shared::Shared;
 use crate::signature::Parallel;
 use crate::store::{BlockReader, Loaded, Store, StoreError};
 use crate::tree::{BlockEntry, BlockTree, Index};
@@ -96,6 +97,7 @@ pub struct Chain {
     params: Params,
     options: ChainOptions,
     genesis: Arc<Block>,
+    shared: Option<Arc<Shared>>,
     store: Box<dyn Store>,
     reader: Arc<dyn BlockReader>,
     tree: BlockTree,
@@ -114,13 +116,22 @@ impl Chain {
     ///
     /// # Errors
     /// When the store fails, or what it has is no chain.
-    pub fn open(
+    pub fn open(params: Params, store: Box<dyn Store>, options: ChainOptions) -> Result<Self, StoreError> {
+        Self::open_sharing(params, store, options, None)
+    }
+
+    /// [`Chain::open`], with what other chains of the process that follow the same rules have worked out.
+    ///
+    /// # Errors
+    /// When the store fails, or what it has is no chain.
+    pub fn open_sharing(
         params: Params,
         mut store: Box<dyn Store>,
         options: ChainOptions,
+        shared: Option<Arc<Shared>>,
     ) -> Result<Self, StoreError> {
         let loaded = store.load()?;
-        let mut tree = BlockTree::new(&params);
+        let mut tree = BlockTree::sharing(&params, shared.clone());
         restore_tree(&mut tree, &loaded)?;
         let tip = match &loaded.tip {
             Some(hash) => {
@@ -136,7 +147,11 @@ impl Chain {
         active.reverse();
         active.iter().for_each(|&index| tree.set_connected(index));
         Ok(Self {
-            genesis: params.genesis_block(),
+            genesis: match &shared {
+                Some(shared) => shared.genesis(&params),
+                None => params.genesis_block(),
+            },
+            shared,
             reader: store.reader(),
             bodies: Bodies::new(options.waiting_bytes),
             early: EarlyBlocks::default(),

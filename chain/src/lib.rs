@@ -20,6 +20,7 @@ pub mod policy;
 pub mod pow;
 pub mod reject;
 pub mod rules;
+pub mod shared;
 pub mod sighash;
 pub mod signature;
 pub mod store;

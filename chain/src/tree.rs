@@ -7,13 +7,18 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::block::Header;
 use crate::change::{HeaderRecord, Invalidity};
 use crate::hash::BlockHash;
-use crate::overlay::FoldMap;
 use crate::params::Params;
 use crate::pow::Work;
+use crate::shared::{BlockFacts, Shared};
 use crate::time::Time;
 
 mod marks;
@@ -30,19 +35,10 @@ impl Index {
     pub(crate) const GENESIS: Self = Self(0);
 }
 
-/// What the tree knows of one block.
+/// What the tree knows of one block: what its hash determines ([`BlockFacts`]), and what is this tree's own.
 #[derive(Debug, Clone)]
 pub struct BlockEntry {
-    /// The 80 bytes.
-    pub header: Header,
-    /// Its id.
-    pub hash: BlockHash,
-    /// Its distance from the genesis.
-    pub height: u32,
-    /// Expected hashes of the whole chain up to it.
-    pub work: Work,
-    /// The median of its own time and those of its ten ancestors, in seconds (Core: `GetMedianTimePast`).
-    pub median_time_past: u32,
+    facts: Arc<BlockFacts>,
     /// Its place in the order in which blocks were first seen, given anew when the last missing body of its chain
     /// arrives: a header that was announced early wins no tie against a block that was there (Core: `nSequenceId`).
     pub sequence: u64,
@@ -64,6 +60,14 @@ pub struct BlockEntry {
     next_sibling: Option<Index>,
 }
 
+impl std::ops::Deref for BlockEntry {
+    type Target = BlockFacts;
+
+    fn deref(&self) -> &BlockFacts {
+        &self.facts
+    }
+}
+
 /// The order among blocks that could be the tip: most work, then most precious, then seen first.
 type Rank = (Work, u64, Reverse<u64>, Index);
 
@@ -71,7 +75,10 @@ type Rank = (Work, u64, Reverse<u64>, Index);
 #[derive(Debug, Clone)]
 pub struct BlockTree {
     entries: Vec<BlockEntry>,
-    by_hash: FoldMap<BlockHash, Index>,
+    /// Places by hash; the hashes are in the entries.
+    by_hash: HashTable<Index>,
+    hasher: RandomState,
+    shared: Option<Arc<Shared>>,
     /// Blocks without children.
     tips: BTreeSet<Index>,
     candidates: BTreeSet<Rank>,
@@ -79,22 +86,29 @@ pub struct BlockTree {
     next_sequence: u64,
     next_precious: u64,
     precious_work: Work,
-    /// Blocks whose record the store does not have as it is now.
-    dirty: BTreeSet<Index>,
+    /// Blocks whose record the store does not have as it is now; one can be here more than once.
+    dirty: Vec<Index>,
 }
 
 impl BlockTree {
     /// A tree of the genesis alone.
     #[must_use]
     pub fn new(params: &Params) -> Self {
+        Self::sharing(params, None)
+    }
+
+    /// [`BlockTree::new`], with what other trees of the process have worked out.
+    pub(crate) fn sharing(params: &Params, shared: Option<Arc<Shared>>) -> Self {
         let hash = params.genesis.hash();
-        let work = params.genesis.bits.to_target().map(crate::pow::Target::work).unwrap_or_default();
-        let genesis = BlockEntry {
+        let facts = || BlockFacts {
             header: params.genesis,
             hash,
             height: 0,
-            work,
+            work: own_work(&params.genesis),
             median_time_past: params.genesis.time,
+        };
+        let genesis = BlockEntry {
+            facts: learn(shared.as_ref(), hash, facts),
             sequence: 0,
             seen: Time::from_secs(u64::from(params.genesis.time)),
             body: true,
@@ -109,15 +123,18 @@ impl BlockTree {
         };
         let mut tree = Self {
             entries: vec![genesis],
-            by_hash: FoldMap::from_iter([(hash, Index::GENESIS)]),
+            by_hash: HashTable::new(),
+            hasher: RandomState::default(),
+            shared,
             tips: BTreeSet::from([Index::GENESIS]),
             candidates: BTreeSet::new(),
             best_header: Index::GENESIS,
             next_sequence: 1,
             next_precious: 1,
             precious_work: Work::default(),
-            dirty: BTreeSet::new(),
+            dirty: Vec::new(),
         };
+        tree.index(Index::GENESIS);
         tree.refresh_candidate(Index::GENESIS);
         tree
     }
@@ -190,7 +207,15 @@ impl BlockTree {
     }
 
     pub(crate) fn index_of(&self, hash: &BlockHash) -> Option<Index> {
-        self.by_hash.get(hash).copied()
+        let is_it = |index: &Index| self.at(*index).facts.hash == *hash;
+        self.by_hash.find(self.hasher.hash_one(hash), is_it).copied()
+    }
+
+    /// Makes a new entry known by its hash.
+    fn index(&mut self, index: Index) {
+        let Self { entries, by_hash, hasher, .. } = self;
+        let hash_of = |index: &Index| hasher.hash_one(entries[index.0 as usize].facts.hash);
+        by_hash.insert_unique(hash_of(&index), index, hash_of);
     }
 
     pub(crate) fn parent_of(&self, index: Index) -> Option<Index> {
@@ -264,7 +289,7 @@ impl BlockTree {
         self.next_sequence += 1;
         let invalid = self.at(parent).invalid.map(|_| Invalidity::Ancestor);
         let index = self.link(header, hash, parent, seen, sequence, invalid);
-        self.dirty.insert(index);
+        self.dirty.push(index);
         index
     }
 
@@ -285,17 +310,18 @@ impl BlockTree {
     ) -> Index {
         let index = Index(u32::try_from(self.entries.len()).expect("memory ends before 2^32 blocks"));
         let before = self.at(parent);
-        let height = before.height + 1;
-        let work = before.work + header.bits.to_target().map(crate::pow::Target::work).unwrap_or_default();
         let next_sibling = before.first_child;
-        let skip = self.ancestor_of(parent, skip_height(height)).expect("a skip leads to an ancestor");
-        let median_time_past = self.median_time(header.time, parent);
-        self.entries.push(BlockEntry {
+        let facts = learn(self.shared.as_ref(), hash, || BlockFacts {
             header,
             hash,
-            height,
-            work,
-            median_time_past,
+            height: before.height + 1,
+            work: before.work + own_work(&header),
+            median_time_past: self.median_time(header.time, parent),
+        });
+        let skip = self.ancestor_of(parent, skip_height(facts.height)).expect("a skip leads to an ancestor");
+        let work = facts.work;
+        self.entries.push(BlockEntry {
+            facts,
             sequence,
             seen,
             body: false,
@@ -309,7 +335,7 @@ impl BlockTree {
             next_sibling,
         });
         self.at_mut(parent).first_child = Some(index);
-        self.by_hash.insert(hash, index);
+        self.index(index);
         self.tips.remove(&parent);
         self.tips.insert(index);
         if invalid.is_none() && work > self.at(self.best_header).work {
@@ -382,7 +408,7 @@ impl BlockTree {
         }
         self.at_mut(index).sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.dirty.insert(index);
+        self.dirty.push(index);
     }
 
     pub(crate) fn set_connected(&mut self, index: Index) {
@@ -416,7 +442,10 @@ impl BlockTree {
 
     /// The records that the store lacks, parents before children; from now on it has them.
     pub(crate) fn take_dirty(&mut self) -> Vec<HeaderRecord> {
-        std::mem::take(&mut self.dirty).into_iter().map(|index| self.record(index)).collect()
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        dirty.into_iter().map(|index| self.record(index)).collect()
     }
 
     fn record(&self, index: Index) -> HeaderRecord {
@@ -429,6 +458,23 @@ impl BlockTree {
             seen: entry.seen,
             invalid: entry.invalid,
         }
+    }
+}
+
+/// The work that a header claims by its own bits.
+fn own_work(header: &Header) -> Work {
+    header.bits.to_target().map(crate::pow::Target::work).unwrap_or_default()
+}
+
+/// Facts from whoever knows them already.
+fn learn(
+    shared: Option<&Arc<Shared>>,
+    hash: BlockHash,
+    work_out: impl FnOnce() -> BlockFacts,
+) -> Arc<BlockFacts> {
+    match shared {
+        Some(shared) => shared.facts(hash, work_out),
+        None => Arc::new(work_out()),
     }
 }
 

@@ -7,6 +7,7 @@
 //! Invariant: everything that happens follows from the configuration and the calls; nothing from addresses, threads or
 //! the time of day.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
@@ -14,12 +15,13 @@ use rand_chacha::ChaCha8Rng;
 use tine_chain::chain::{Chain, ChainOptions};
 use tine_chain::hash::BlockHash;
 use tine_chain::params::Params;
+use tine_chain::shared::Shared;
 use tine_chain::signature::Parallel;
 use tine_chain::store::StoreError;
 use tine_chain::time::Time;
 use tine_node::{Node, NodeConfig, Participant, Strategy};
 
-use crate::config::WorldConfig;
+use crate::config::{Storage, WorldConfig};
 use crate::gossip::Rumours;
 use crate::latency::Delays;
 use crate::mining::Miners;
@@ -81,6 +83,8 @@ pub(crate) struct Host {
     strategy: Option<Strategy>,
     disk: Disk,
     params: Params,
+    /// What all hosts with these rules have worked out; none where each keeps everything for itself.
+    shared: Option<Arc<Shared>>,
     seed: u64,
     links: Vec<Link>,
     /// When a tick is due.
@@ -150,12 +154,14 @@ impl<O: Observer> World<O> {
         let mut rng = ChaCha8Rng::seed_from_u64(seeds.random());
         let delays = Delays::new(config.latency, config.bandwidth);
         let disks = Disks::new(config.storage);
+        let shared = shared(config.storage);
         let hosts = (0..config.nodes)
             .map(|_| Host {
                 node: None,
                 strategy: None,
                 disk: disks.fresh(),
                 params: config.params.clone(),
+                shared: shared.clone(),
                 seed: seeds.random(),
                 links: Vec::new(),
                 tick: None,
@@ -215,8 +221,8 @@ impl<O: Observer> World<O> {
             signature_cache_entries: 10_000,
             ..ChainOptions::default()
         };
-        let Host { node, strategy, disk, params, seed, .. } = &mut self.hosts[host];
-        let chain = Chain::open(params.clone(), Box::new(disk.clone()), options)?;
+        let Host { node, strategy, disk, params, shared, seed, .. } = &mut self.hosts[host];
+        let chain = Chain::open_sharing(params.clone(), Box::new(disk.clone()), options, shared.clone())?;
         let mut config = NodeConfig { seed: *seed, ..NodeConfig::new(params.clone()) };
         config.headers_interval = self.config.headers_interval.unwrap_or(config.headers_interval);
         // a node that starts again is another process: it draws other numbers
@@ -324,6 +330,11 @@ impl<O: Observer> World<O> {
         tips
     }
 
+    /// When the next thing will happen, if any.
+    pub fn next_time(&mut self) -> Option<Time> {
+        self.queue.next_time().map(Time)
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -366,7 +377,11 @@ impl<O: Observer> World<O> {
     }
 
     /// The present by the host's own clock.
-    fn clock(&self, host: usize) -> Time {
+    ///
+    /// # Panics
+    /// When there is no such host.
+    #[must_use]
+    pub fn clock(&self, host: usize) -> Time {
         Time(self.now.0.saturating_add_signed(self.hosts[host].skew))
     }
 
@@ -389,6 +404,14 @@ impl<O: Observer> World<O> {
             return Ok(());
         }
         Err(WorldError::NoSuchNode { node, last: self.hosts.len().saturating_sub(1) })
+    }
+}
+
+/// A place for what hosts that follow the same rules work out alike.
+pub(crate) fn shared(storage: Storage) -> Option<Arc<Shared>> {
+    match storage {
+        Storage::Shared => Some(Arc::new(Shared::new())),
+        Storage::Private => None,
     }
 }
 

@@ -34,7 +34,13 @@ impl Chain {
     /// The rule it breaks.
     pub fn insert_block(&mut self, block: Arc<Block>, now: Time) -> Result<Inserted, Reject> {
         let (header, hash) = (block.header, block.hash());
-        self.insert_body(header, hash, now, |params| check_block(block, params))
+        let Some(shared) = self.shared.clone() else {
+            return self.insert_body(header, hash, now, |params| check_block(block, params));
+        };
+        self.insert_body(header, hash, now, |params| match shared.checked(&hash, &block) {
+            Some(checked) => Ok(checked),
+            None => check_block(block, params).inspect(|checked| shared.learn(checked)),
+        })
     }
 
     /// [`Chain::insert_block`] for a block that another chain of this process, of the same network, has checked.

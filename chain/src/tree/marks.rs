@@ -15,7 +15,7 @@ impl BlockTree {
             // a descendant that broke a rule itself, or that an operator named, stays marked for that
             if block == index || entry.invalid.is_none() {
                 entry.invalid = Some(reason);
-                self.dirty.insert(block);
+                self.dirty.push(block);
             }
         }
         if let Some(parent) = self.parent_of(index) {
@@ -33,7 +33,7 @@ impl BlockTree {
         let mut walk = Some(index);
         while let Some(block) = walk {
             if self.at_mut(block).invalid.take().is_some() {
-                self.dirty.insert(block);
+                self.dirty.push(block);
                 top = block;
             }
             walk = self.parent_of(block);
@@ -44,7 +44,7 @@ impl BlockTree {
                 self.parent_of(block).is_some_and(|parent| self.at(parent).invalid.is_some());
             let freed = self.at(block).invalid == Some(Invalidity::Ancestor) && !parent_invalid;
             if (freed || self.descends(block, index)) && self.at_mut(block).invalid.take().is_some() {
-                self.dirty.insert(block);
+                self.dirty.push(block);
             }
         }
         for &block in &subtree {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tine_chain::amount::Amount;
 use tine_chain::params::Params;
 
-use super::{World, WorldError};
+use super::{World, WorldError, shared};
 use crate::network::LinkQuality;
 use crate::observe::{Observation, Observer};
 use crate::order::Order;
@@ -55,6 +55,7 @@ impl<O: Observer> World<O> {
                 let runs = self.node_is_up(node)?;
                 self.halt(node)?;
                 self.hosts[node].params = *params;
+                self.hosts[node].shared = shared(self.config.storage);
                 if runs { self.restart_host(node) } else { Ok(()) }
             }
             Order::Byzantine { node, strategy } => {

@@ -145,6 +145,11 @@ impl<O: Observer> World<O> {
 
     // -- the workload
 
+    /// From now on no payment is made by itself.
+    pub fn stop_payments(&mut self) {
+        self.config.workload = None;
+    }
+
     pub(super) fn next_payment(&mut self) {
         if let Some(workload) = self.config.workload {
             let after = sample_exponential(&mut self.rng, workload.interval.as_secs_f64());

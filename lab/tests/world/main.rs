@@ -1,6 +1,7 @@
 //! Twenty real nodes under virtual time.
 
 mod control;
+mod storms;
 
 use tine_lab::log::Happening;
 use tine_lab::scenario::{Outcome, Partition, Scenario};

@@ -1,0 +1,223 @@
+//! Storms: random worlds in which random things happen, and after each step everything that must hold is checked.
+//!
+//! A seed is a whole storm: the world, and what befalls it (`plan`). A storm that finds something is run again with ever
+//! fewer of its acts until the shortest beginning is known that still finds something; seed and number of acts are all
+//! that is needed to see it again.
+
+use std::time::Duration;
+
+use tine_chain::hash::BlockHash;
+use tine_chain::time::Time;
+
+use crate::invariants::{Audit, Violation, Watch};
+use crate::log::EventLog;
+use crate::order::Order;
+use crate::world::{Counts, World, WorldError};
+
+mod plan;
+mod prank;
+
+pub use plan::{Act, Plan};
+pub use prank::Prank;
+
+/// How long honest nodes have to agree once everything is whole again.
+pub const AGREE_WITHIN: Duration = Duration::from_secs(120);
+/// Events in one millisecond from which on a node counts as stuck.
+const MAX_EVENTS_AT_ONCE: u64 = 100_000;
+
+/// What a storm that found nothing came to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// How many acts it had.
+    pub acts: usize,
+    /// What happened.
+    pub counts: Counts,
+    /// How often a node was judged.
+    pub checks: u64,
+    /// SHA-256 of the event log.
+    pub event_hash: String,
+}
+
+/// A storm that found something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("seed {seed}, the first {acts} of {of} acts, at {ms} ms (event {event}): {violation}")]
+pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
+    /// How many of its acts were carried out.
+    pub acts: usize,
+    /// How many it has.
+    pub of: usize,
+    /// Virtual time since the start, in milliseconds.
+    pub ms: u64,
+    /// How many things had happened.
+    pub event: u64,
+    /// What was found.
+    pub violation: Violation,
+    /// SHA-256 of the event log up to there.
+    pub event_hash: String,
+}
+
+/// Runs the storm of `seed` with the first `acts` of its acts, or all.
+///
+/// # Errors
+/// The outer error when the world can't go on, the inner one when something must not be.
+pub fn run(seed: u64, acts: Option<usize>) -> Result<Result<Report, Failure>, WorldError> {
+    let plan = Plan::new(seed);
+    let acts = acts.unwrap_or(plan.acts.len()).min(plan.acts.len());
+    let mut storm = Storm::new(&plan)?;
+    let found = storm.play(&plan, acts)?;
+    let (counts, event_hash) = (storm.world.counts(), storm.world.observer().1.hash());
+    let (checks, ms) = (storm.checks, storm.world.elapsed().as_millis() as u64);
+    Ok(match found {
+        Ok(()) => Ok(Report { seed, acts, counts, checks, event_hash }),
+        Err(violation) => {
+            let (of, event) = (plan.acts.len(), counts.events);
+            Err(Failure { seed, acts, of, ms, event, violation, event_hash })
+        }
+    })
+}
+
+/// The same storm with the fewest acts, from the first on, that still finds something.
+///
+/// # Errors
+/// When the world can't go on.
+pub fn shrink(failure: Failure) -> Result<Failure, WorldError> {
+    for acts in 0..failure.acts {
+        if let Err(smaller) = run(failure.seed, Some(acts))? {
+            return Ok(smaller);
+        }
+    }
+    Ok(failure)
+}
+
+/// A storm that is on.
+struct Storm {
+    world: World<(Watch, EventLog)>,
+    audit: Audit,
+    checks: u64,
+    /// The present millisecond, and what happened in it so far.
+    at_once: (Time, u64),
+}
+
+type Found = Result<(), Violation>;
+
+impl Storm {
+    fn new(plan: &Plan) -> Result<Self, WorldError> {
+        let watch = Watch::except(plan.dishonest.iter().copied());
+        let world = World::new(plan.config.clone(), (watch, EventLog::default()))?;
+        let audit = Audit::new(plan.config.params.clone());
+        Ok(Self { at_once: (world.now(), 0), world, audit, checks: 0 })
+    }
+
+    fn play(&mut self, plan: &Plan, acts: usize) -> Result<Found, WorldError> {
+        let start = self.world.now();
+        for (after, act) in &plan.acts[..acts] {
+            if let Err(violation) = self.run_until(start + *after)? {
+                return Ok(Err(violation));
+            }
+            match act {
+                Act::Order(order) => self.world.apply(order.clone())?,
+                Act::Prank { node, prank } => prank.play(&mut self.world, *node)?,
+            }
+            if let Err(violation) = self.check()? {
+                return Ok(Err(violation));
+            }
+        }
+        if let Err(violation) = self.run_until(start + plan.length)? {
+            return Ok(Err(violation));
+        }
+        self.calm()
+    }
+
+    /// Everything is made whole; then honest nodes must agree.
+    fn calm(&mut self) -> Result<Found, WorldError> {
+        self.world.stop_mining();
+        self.world.stop_payments();
+        for node in 0..self.world.len() {
+            self.world.apply(Order::Skew { node, ms: 0 })?;
+            self.world.apply(Order::Slow { node, delay: Duration::ZERO })?;
+            self.world.apply(Order::Start { node })?;
+        }
+        self.world.apply(Order::Heal)?;
+        let end = self.world.now() + AGREE_WITHIN;
+        if let Err(violation) = self.run_until(self.world.now() + AGREE_WITHIN / 2)? {
+            return Ok(Err(violation));
+        }
+        // two branches of equal work may both stand: one more block decides
+        let honest = (0..self.world.len()).find(|node| self.world.observer().0.is_honest(*node));
+        if let Some(node) = honest {
+            self.world.mine(node)?;
+        }
+        if let Err(violation) = self.run_until(end)? {
+            return Ok(Err(violation));
+        }
+        let tips = self.honest_tips().len();
+        let seconds = AGREE_WITHIN.as_secs();
+        Ok(if tips > 1 { Err(Violation::Disagreement { tips, seconds }) } else { Ok(()) })
+    }
+
+    fn honest_tips(&self) -> std::collections::BTreeSet<BlockHash> {
+        let watch = &self.world.observer().0;
+        let honest = self.world.nodes().filter(|(node, _)| watch.is_honest(*node));
+        honest.map(|(_, node)| node.chain().tip().hash).collect()
+    }
+
+    fn run_until(&mut self, end: Time) -> Result<Found, WorldError> {
+        while self.world.next_time().is_some_and(|next| next <= end) {
+            self.world.step()?;
+            if let Err(violation) = self.check()? {
+                return Ok(Err(violation));
+            }
+        }
+        self.world.run_until(end)?;
+        Ok(Ok(()))
+    }
+
+    /// Judges every node that has something new and is through with it.
+    fn check(&mut self) -> Result<Found, WorldError> {
+        let now = self.world.now();
+        let events = if self.at_once.0 == now { self.at_once.1 + 1 } else { 1 };
+        self.at_once = (now, events);
+        if events > MAX_EVENTS_AT_ONCE {
+            return Ok(Err(Violation::Stuck { events }));
+        }
+        if let Some(violation) = self.world.observer().0.violation() {
+            return Ok(Err(violation.clone()));
+        }
+        for host in self.world.observer_mut().0.take_touched() {
+            let found = self.check_host(host)?;
+            if found.is_err() {
+                return Ok(found);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn check_host(&mut self, host: usize) -> Result<Found, WorldError> {
+        let clock = self.world.clock(host);
+        let Some(node) = self.world.node(host) else { return Ok(Ok(())) };
+        if node.deadline().is_some_and(|deadline| deadline <= clock) {
+            self.world.observer_mut().0.touch(host);
+            return Ok(Ok(()));
+        }
+        self.checks += 1;
+        let found = self.audit.check(host, node)?;
+        if found.is_err() {
+            return Ok(found);
+        }
+        self.check_returned(host)
+    }
+
+    fn check_returned(&mut self, host: usize) -> Result<Found, WorldError> {
+        let mut watch = std::mem::take(&mut self.world.observer_mut().0);
+        let found = match self.world.node(host) {
+            Some(node) => watch.check_returned(host, node),
+            None => Ok(Ok(())),
+        };
+        self.world.observer_mut().0 = watch;
+        Ok(found?)
+    }
+}
