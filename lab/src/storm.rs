@@ -119,7 +119,11 @@ impl Storm {
                 return Ok(Err(violation));
             }
             match act {
-                Act::Order(order) => self.world.apply(order.clone())?,
+                Act::Order(order) => match self.world.apply(order.clone()) {
+                    // a host that is stopped does not pay
+                    Ok(()) | Err(WorldError::Stopped { .. }) => {}
+                    Err(error) => return Err(error),
+                },
                 Act::Prank { node, prank } => prank.play(&mut self.world, *node)?,
             }
             if let Err(violation) = self.check()? {

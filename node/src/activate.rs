@@ -183,6 +183,7 @@ impl Node {
     /// Moves to the best branch, however far it is: an operator waits for it.
     fn settle(&mut self) -> Result<Vec<Action>, StoreError> {
         self.activation_due = true;
+        self.quiet = None;
         while self.activation_due || self.mempool.has_returning() {
             self.advance()?;
         }

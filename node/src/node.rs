@@ -22,7 +22,7 @@ use crate::peers::{BAN_SCORE, Offence, PeerState, penalty};
 use crate::relay::Relay;
 use crate::requests::OpenRequest;
 use crate::serve::Parked;
-use crate::sync::Downloads;
+use crate::sync::{Downloads, Quiet};
 use crate::template::{CoinbaseSpec, Template, TemplateError, template};
 
 /// Transactions that one call judges again after a reorganisation.
@@ -44,6 +44,8 @@ pub struct Node {
     /// Whether the chain has something to connect.
     pub(crate) activation_due: bool,
     pub(crate) next_request: u64,
+    /// While nothing is to be asked of any peer.
+    pub(crate) quiet: Option<Quiet>,
     /// The time of the latest call.
     pub(crate) now: Time,
     rng: ChaCha8Rng,
@@ -67,6 +69,7 @@ impl Node {
             // what was stored before a restart and not connected
             activation_due: true,
             next_request: 0,
+            quiet: None,
             now: Time::default(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             out: Vec::new(),
@@ -81,6 +84,10 @@ impl Node {
     /// Only when storage fails, which is fatal: the node must not be used any more.
     pub fn handle(&mut self, event: Event, now: Time) -> Result<Vec<Action>, StoreError> {
         self.now = now;
+        // gossip and time alone ask nothing of peers; whatever follows from them that does says so
+        if !matches!(event, Event::Gossip(..) | Event::Tick) {
+            self.quiet = None;
+        }
         match event {
             Event::Connected(peer, info) => self.connected(peer, info),
             Event::Disconnected(peer) => self.disconnected(peer),
@@ -232,6 +239,7 @@ impl Node {
         if self.downloads.headers_leader == Some(peer) {
             self.downloads.headers_leader = None;
         }
+        self.quiet = None;
         self.out.push(Action::Disconnect(peer, until));
     }
 

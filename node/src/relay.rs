@@ -24,8 +24,8 @@ use crate::node::Node;
 use crate::peers::Offence;
 use crate::wire::{CompactBlock, Gossip, Request, ShortId};
 
-/// Blocks remembered as relayed.
-const MAX_TOLD: usize = 1_024;
+/// Blocks remembered as relayed: the latest, which are those that may become the tip again.
+const MAX_TOLD: usize = 128;
 /// Refused transactions remembered until the next tip.
 const MAX_REFUSED: usize = 10_000;
 /// Transactions kept beside the mempool to put blocks together from (Core: `-blockreconstructionextratxn`).
@@ -209,6 +209,7 @@ impl Node {
             let due = Time::from_secs(u64::from(compact.header.time).saturating_sub(ahead));
             if let Some(state) = self.peers.get_mut(&peer) {
                 state.headers_due = state.headers_due.min(due.max(self.now + crate::sync::RETRY_DELAY));
+                self.quiet = None;
             }
             return Verdict::Ignore;
         }
@@ -365,11 +366,11 @@ impl Node {
     /// The nonce is our own, so the message is another than the one in which others announce the same block: gossip
     /// would drop ours as a duplicate where theirs came too early to be judged.
     pub(crate) fn publish_block(&mut self, block: &Block) {
-        let hash = block.hash();
+        if !self.relay.tell(block.hash()) {
+            return;
+        }
         let nonce = self.random();
-        if let Some(compact) = CompactBlock::new(block, nonce)
-            && self.relay.tell(hash)
-        {
+        if let Some(compact) = CompactBlock::new(block, nonce) {
             self.out.push(Action::Publish(Gossip::Block(Arc::new(compact))));
         }
     }

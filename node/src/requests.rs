@@ -24,6 +24,7 @@ impl Node {
     /// Asks a peer, unless it owes too many answers.
     pub(crate) fn ask(&mut self, peer: PeerId, request: Request) -> Option<RequestId> {
         let state = self.peers.get_mut(&peer).filter(|state| state.may_ask())?;
+        self.quiet = None;
         let id = RequestId(self.next_request);
         self.next_request += 1;
         state.requests.insert(id);

@@ -54,6 +54,18 @@ pub(crate) struct Downloads {
     retry_at: Option<Time>,
 }
 
+/// Why peers need not be looked at one by one: there is nothing to ask of any before a moment. With thousands of blocks
+/// that only come by gossip that is most of the work saved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quiet {
+    /// When some peer is to be asked for something again.
+    until: Time,
+    /// When the first is to be asked for headers.
+    headers_due: Option<Time>,
+    /// What a peer was found to have since, whose body may be missing.
+    learned: Option<BlockHash>,
+}
+
 impl Default for Downloads {
     fn default() -> Self {
         Self {
@@ -139,12 +151,44 @@ impl Node {
         behind || self.downloads.headers_leader.is_some()
     }
 
-    /// Asks peers for whatever is due.
+    /// Asks peers for whatever is due. Looks at every peer, unless it is known that there is nothing to ask.
     pub(crate) fn sync_with_peers(&mut self) {
+        if self.is_quiet() {
+            return;
+        }
         self.ask_headers();
         self.fetch_blocks();
         self.set_sync_states();
         self.exchange_mempools();
+        self.quiet = self.find_quiet();
+    }
+
+    /// Whether nothing has changed since nothing was to be asked, and no time has come.
+    fn is_quiet(&self) -> bool {
+        let Some(quiet) = &self.quiet else { return false };
+        let complete = |hash| self.chain.tree().get(hash).is_none_or(|entry| entry.connectable);
+        self.now < quiet.until
+            && self.chain.best_header().connectable
+            && quiet.learned.iter().all(|hash| complete(hash))
+    }
+
+    /// Nothing is to be asked when all peers are where we are, owe nothing, and are not to be asked again yet.
+    fn find_quiet(&self) -> Option<Quiet> {
+        let downloads = &self.downloads;
+        let idle = self.requests.is_empty() && downloads.headers_leader.is_none() && downloads.retry_at.is_none();
+        if !idle || !self.chain.best_header().connectable {
+            return None;
+        }
+        let mut quiet = Quiet { until: Time(u64::MAX), headers_due: None, learned: None };
+        for peer in self.peers.values() {
+            if peer.gone || peer.sync != SyncState::Synced || !peer.wanted.is_empty() {
+                return None;
+            }
+            let due = quiet.headers_due.get_or_insert(peer.headers_due);
+            *due = peer.headers_due.min(*due);
+            quiet.until = quiet.until.min(peer.headers_due).min(peer.mempool_due.unwrap_or(peer.headers_due));
+        }
+        Some(quiet)
     }
 
     // -- headers
@@ -273,7 +317,17 @@ impl Node {
         let Some(state) = self.peers.get_mut(&peer) else { return false };
         let before = state.best;
         state.has(tip);
-        state.best != before
+        let news = state.best != before;
+        if let Some(quiet) = &mut self.quiet
+            && news
+        {
+            // a second one before the first is complete: look again
+            let before = quiet.learned.replace(*hash).and_then(|hash| self.chain.tree().get(&hash));
+            if before.is_some_and(|before| !before.connectable) {
+                self.quiet = None;
+            }
+        }
+        news
     }
 
     fn set_sync_states(&mut self) {
@@ -399,6 +453,9 @@ impl Node {
 
     /// When something in here is due.
     pub(crate) fn sync_deadline(&self) -> Option<Time> {
+        if let Some(quiet) = self.quiet.filter(|_| self.requests.is_empty()) {
+            return quiet.headers_due;
+        }
         let timeout = self.downloads.stall_timeout;
         let peers = self.peers.values().filter(|peer| !peer.gone).flat_map(|peer| {
             let headers = (peer.headers_request.is_none() && peer.may_ask()).then_some(peer.headers_due);

@@ -173,6 +173,7 @@ impl Node {
         {
             state.mempool_due = Some(self.now);
             state.mempool_again = next;
+            self.quiet = None;
         }
     }
 
