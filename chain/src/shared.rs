@@ -70,8 +70,7 @@ impl Shared {
 /// Whether the two have the same header and share their transactions.
 fn is_same(a: &Arc<Block>, b: &Arc<Block>) -> bool {
     let same = || a.transactions.iter().zip(&b.transactions).all(|(a, b)| Arc::ptr_eq(a, b));
-    Arc::ptr_eq(a, b)
-        || (a.header == b.header && a.transactions.len() == b.transactions.len() && same())
+    Arc::ptr_eq(a, b) || (a.header == b.header && a.transactions.len() == b.transactions.len() && same())
 }
 
 /// A mutex is poisoned by a panic in between, which leaves these maps as they were.

@@ -38,11 +38,8 @@ pub const SIZES: [Size; 4] = [
 ];
 
 /// The same for a look.
-pub const QUICK_SIZES: [Size; 3] = [
-    Size { nodes: 600, blocks: 300 },
-    Size { nodes: 6_000, blocks: 30 },
-    Size { nodes: 10_000, blocks: 20 },
-];
+pub const QUICK_SIZES: [Size; 3] =
+    [Size { nodes: 600, blocks: 300 }, Size { nodes: 6_000, blocks: 30 }, Size { nodes: 10_000, blocks: 20 }];
 
 /// What another simulator needed, on two cores of a Xeon with 24 GiB; none of them validates a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -175,7 +175,8 @@ impl Node {
     /// Nothing is to be asked when all peers are where we are, owe nothing, and are not to be asked again yet.
     fn find_quiet(&self) -> Option<Quiet> {
         let downloads = &self.downloads;
-        let idle = self.requests.is_empty() && downloads.headers_leader.is_none() && downloads.retry_at.is_none();
+        let idle =
+            self.requests.is_empty() && downloads.headers_leader.is_none() && downloads.retry_at.is_none();
         if !idle || !self.chain.best_header().connectable {
             return None;
         }

@@ -34,3 +34,24 @@ fn the_event_log_hashes_to_the_hash_that_is_printed() {
         assert!(entry["event"].is_string(), "{entry}");
     }
 }
+
+#[test]
+fn storms_are_the_same_on_one_thread_and_on_three() {
+    let storms = |threads: &str| {
+        let (code, out, err) = Tine::run(&["lab", "storm", "--json", "--seeds", "6", "--threads", threads]);
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_str::<Value>(&out).expect("one JSON document")
+    };
+    let (one, three) = (storms("1"), storms("3"));
+    assert_eq!((one["seeds"].as_u64(), &one["event_hash"]), (Some(6), &three["event_hash"]));
+}
+
+#[test]
+fn a_world_of_validating_nodes_is_measured() {
+    let (code, out, err) = Tine::run(&["lab", "scale", "--json", "--size", "50x20"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let measured: Value = serde_json::from_str(&out).expect("one JSON document");
+    assert_eq!((measured["height"].as_u64(), measured["tips"].as_u64()), (Some(20), Some(1)), "{measured}");
+    assert!(measured["adoptions"].as_u64() >= Some(50 * 20), "{measured}");
+    assert!(measured["peak_mib"].as_f64() > Some(1.0), "{measured}");
+}

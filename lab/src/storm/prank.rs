@@ -48,7 +48,8 @@ impl Prank {
         }
         let leaves: Vec<_> = template.block.transactions.iter().map(|tx| tx.wtxid()).collect();
         template.block.header.merkle_root = merkle_root(&leaves).expect("there is a coinbase");
-        let block = solve(template.block, template.target, 0).expect("a lab target is met within 2^32 hashes");
+        let block =
+            solve(template.block, template.target, 0).expect("a lab target is met within 2^32 hashes");
         world.submit_block(host, Arc::new(block))?;
         Ok(())
     }
@@ -70,9 +71,8 @@ impl Prank {
             }
             Self::Immature => {
                 let next = template.height;
-                let found = own_coin(world, host, |coin, maturity| {
-                    coin.coinbase && coin.height + maturity > next
-                })?;
+                let found =
+                    own_coin(world, host, |coin, maturity| coin.coinbase && coin.height + maturity > next)?;
                 found.map(|coin| pay(world, host, coin, 1))
             }
             Self::SpentTwice => own_coin(world, host, |coin, _| !coin.coinbase)?.map(|coin| {
@@ -95,12 +95,7 @@ impl Prank {
 }
 
 /// Pays a coin back to its owner, all but `fee`.
-fn pay<O: Observer>(
-    world: &mut World<O>,
-    host: usize,
-    coin: (OutPoint, Coin),
-    fee: u64,
-) -> Arc<Transaction> {
+fn pay<O: Observer>(world: &mut World<O>, host: usize, coin: (OutPoint, Coin), fee: u64) -> Arc<Transaction> {
     world.sign(host, &[coin], &[], Amount(fee))
 }
 

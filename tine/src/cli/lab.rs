@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::worlds::{LabScaleArgs, LabStormArgs};
+
 /// `tine lab`.
 #[derive(Debug, Clone, Args)]
 pub struct LabArgs {
@@ -29,6 +31,10 @@ pub enum LabCommand {
     #[command(after_help = "Example:\n  tine lab run partition-long --events run.ndjson\n  \
         tine lab replay run.ndjson --until 300 --node alice --html moment.html")]
     Replay(LabReplayArgs),
+    /// Run thousands of validating nodes, and print what one CPU second yields beside other simulators
+    Scale(LabScaleArgs),
+    /// Run random worlds with random faults, and check everything after each step
+    Storm(LabStormArgs),
 }
 
 /// `tine lab run`.

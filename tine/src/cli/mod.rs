@@ -6,6 +6,7 @@
 mod client;
 mod lab;
 mod start;
+mod worlds;
 
 pub use client::{
     ExplainArgs, ExplainWhat, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand, RpcArgs, SendArgs,
@@ -13,6 +14,7 @@ pub use client::{
 };
 pub use lab::{LabArgs, LabCommand, LabReplayArgs, LabRunArgs};
 pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};
+pub use worlds::{LabScaleArgs, LabStormArgs};
 
 use std::path::PathBuf;
 

@@ -25,6 +25,8 @@ pub(super) fn run(out: Out, command: &LabCommand) -> Result<(), Error> {
         },
         LabCommand::List { name } => return scenario::list(out, name.as_deref()),
         LabCommand::Replay(args) => return scenario::replay(out, args),
+        LabCommand::Scale(args) => return super::worlds::scale(out, args),
+        LabCommand::Storm(args) => return super::worlds::storm(out, args),
     };
     let scenario = plain(args)?;
     let start = Instant::now();

@@ -8,6 +8,7 @@ mod pay;
 mod scenario;
 mod target;
 mod wallet;
+mod worlds;
 
 pub use target::Target;
 
