@@ -166,10 +166,10 @@ impl Node {
     /// Whether nothing has changed since nothing was to be asked, and no time has come.
     fn is_quiet(&self) -> bool {
         let Some(quiet) = &self.quiet else { return false };
-        let complete = |hash| self.chain.tree().get(hash).is_none_or(|entry| entry.connectable);
+        let complete = |hash: &_| self.chain.tree().get(hash).is_none_or(|entry| entry.connectable);
         self.now < quiet.until
             && self.chain.best_header().connectable
-            && quiet.learned.iter().all(|hash| complete(hash))
+            && quiet.learned.iter().all(complete)
     }
 
     /// Nothing is to be asked when all peers are where we are, owe nothing, and are not to be asked again yet.
