@@ -167,9 +167,7 @@ impl Node {
     fn is_quiet(&self) -> bool {
         let Some(quiet) = &self.quiet else { return false };
         let complete = |hash: &_| self.chain.tree().get(hash).is_none_or(|entry| entry.connectable);
-        self.now < quiet.until
-            && self.chain.best_header().connectable
-            && quiet.learned.iter().all(complete)
+        self.now < quiet.until && self.chain.best_header().connectable && quiet.learned.iter().all(complete)
     }
 
     /// Nothing is to be asked when all peers are where we are, owe nothing, and are not to be asked again yet.
