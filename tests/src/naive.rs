@@ -15,9 +15,9 @@ use crate::process::Rpc;
 /// # Panics
 /// When a block spends a coin that is not there.
 #[must_use]
-pub fn replay(blocks: &[Block]) -> BTreeMap<OutPoint, Coin> {
+pub fn replay<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> BTreeMap<OutPoint, Coin> {
     let mut coins = BTreeMap::new();
-    for (height, block) in blocks.iter().enumerate().skip(1) {
+    for (height, block) in blocks.into_iter().enumerate().skip(1) {
         for transaction in &block.transactions {
             let coinbase = transaction.is_coinbase();
             if !coinbase {

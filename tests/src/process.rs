@@ -21,8 +21,10 @@ pub fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("PROGRAM_UNDER_TEST") {
         return path.into();
     }
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let path = test.ancestors().nth(2).expect("target/<profile>/deps/<test>").join("tine");
+    let own = std::env::current_exe().expect("a test knows its own path");
+    // target/<profile>/deps/<test>, or target/<profile>/<program>
+    let folders = own.ancestors().skip(1).take(2).map(|folder| folder.join("tine"));
+    let path = folders.clone().find(|path| path.is_file()).or_else(|| folders.last()).expect("two folders");
     assert!(path.exists(), "{} is missing: run `cargo test --workspace`", path.display());
     path
 }
@@ -76,8 +78,22 @@ impl Tine {
     /// When it can't be started.
     #[must_use]
     pub fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program())
-            .args(args)
+        Self::spawn(Command::new(program()).args(args), env)
+    }
+
+    /// Starts the program with `args` on a disk on which no file can grow over `kib` KiB: its writes fail there.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[must_use]
+    pub fn start_limited(args: &[&str], kib: u64) -> Self {
+        // in units of 512 bytes; ignored, the signal becomes an error of the write
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+        Self::spawn(Command::new("sh").args(["-c", &script]).arg(program()).args(args), &[])
+    }
+
+    fn spawn(command: &mut Command, env: &[(&str, &str)]) -> Self {
+        let mut child = command
             .envs(env.iter().copied())
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -163,6 +179,24 @@ impl Tine {
     /// When the system refuses.
     pub fn signal_interrupt(&self) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("our own child");
+    }
+
+    /// SIGTERM, as a service manager sends it.
+    ///
+    /// # Panics
+    /// When the system refuses, other than because it has ended.
+    pub fn signal_terminate(&mut self) {
+        if self.is_running() {
+            kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our own child");
+        }
+    }
+
+    /// Waits for it to end by itself; how it did.
+    ///
+    /// # Panics
+    /// When it has not ended within `timeout`.
+    pub fn wait_end(&mut self, timeout: Duration) -> ExitStatus {
+        wait_for("the process to end", timeout, || self.child.try_wait().expect("our own child"))
     }
 
     /// Ctrl-C, and how it ended.
