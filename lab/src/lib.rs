@@ -5,9 +5,11 @@
 //! running the same seed again gives the same hash.
 //!
 //! Left out on purpose: sockets, threads, the clock. [`config`] is what a world is made from, [`world`] runs it,
-//! [`order`] is what can befall it, [`observe`] what can be seen of it.
+//! [`order`] is what can befall it, [`observe`] what can be seen of it. [`experiments`] put the papers' numbers beside
+//! ours.
 
 pub mod config;
+pub mod experiments;
 pub mod export;
 pub mod geography;
 mod gossip;
@@ -19,8 +21,10 @@ pub mod mining;
 pub mod network;
 pub mod observe;
 pub mod order;
+pub mod plot;
 mod purse;
 mod queue;
+pub mod race;
 pub mod recording;
 pub mod render;
 pub mod replay;
@@ -28,8 +32,10 @@ pub mod report;
 pub mod scale;
 pub mod scenario;
 pub mod script;
+pub mod stats;
 mod store;
 pub mod storm;
+pub mod theory;
 pub mod topology;
 pub mod workload;
 pub mod world;
