@@ -74,6 +74,11 @@ impl Out {
 
     /// Prints rows under a head, columns aligned; for people only.
     pub fn table<const N: usize>(&self, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+        self.columns(&head, rows.into_iter().map(Vec::from));
+    }
+
+    /// The same where only the data says how many columns there are.
+    pub fn columns(&self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         if self.json {
             return;
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::experiments::{DoubleSpendArgs, GeneralsArgs, PropagationArgs, SelfishArgs, StrategyArgs};
 use super::worlds::{LabScaleArgs, LabStormArgs};
 
 /// `tine lab`.
@@ -35,6 +36,18 @@ pub enum LabCommand {
     Scale(LabScaleArgs),
     /// Run random worlds with random faults, and check everything after each step
     Storm(LabStormArgs),
+    /// Race double spends: the Bitcoin paper's section 11, Rosenfeld's exact values, and what happens
+    Doublespend(DoubleSpendArgs),
+    /// Play selfish mining against Eyal and Sirer's closed form
+    Selfish(SelfishArgs),
+    /// Play the stubborn variants against their exact solutions
+    Stubborn(StrategyArgs),
+    /// Solve for the best mining strategy, and play it
+    Optimal(StrategyArgs),
+    /// Make blocks stale by delay: fork rates, consistency, confirmations
+    Propagation(PropagationArgs),
+    /// Let generals lie: OM(m), SM(m), Raft and proof of work under the same traitor
+    Generals(GeneralsArgs),
 }
 
 /// `tine lab run`.

@@ -4,6 +4,7 @@
 //! first two, [`crate::config`] the others, which is why options that the file may set are `Option`s.
 
 mod client;
+mod experiments;
 mod lab;
 mod start;
 mod worlds;
@@ -11,6 +12,9 @@ mod worlds;
 pub use client::{
     ExplainArgs, ExplainWhat, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand, RpcArgs, SendArgs,
     WalletArgs, WalletCommand, WalletTarget,
+};
+pub use experiments::{
+    DoubleSpendArgs, ExperimentArgs, GeneralsArgs, PropagationArgs, SelfishArgs, StrategyArgs,
 };
 pub use lab::{LabArgs, LabCommand, LabReplayArgs, LabRunArgs};
 pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tine_lab::log::EventLog;
 use tine_lab::scenario::{Outcome, Partition, Scenario};
 
-use super::scenario;
+use super::{experiments, scenario};
 use crate::cli::{LabCommand, LabRunArgs};
 use crate::exit::Error;
 use crate::out::Out;
@@ -18,16 +18,25 @@ use crate::out::Out;
 /// # Errors
 /// The scenario contradicts itself: exit 2. The event log can't be written, or the nodes do not agree: exit 1.
 pub(super) fn run(out: Out, command: &LabCommand) -> Result<(), Error> {
-    let args = match command {
+    match command {
         LabCommand::Run(args) => match &args.scenario {
-            Some(named) => return scenario::run(out, named, args),
-            None => args,
+            Some(named) => scenario::run(out, named, args),
+            None => run_plain(out, args),
         },
-        LabCommand::List { name } => return scenario::list(out, name.as_deref()),
-        LabCommand::Replay(args) => return scenario::replay(out, args),
-        LabCommand::Scale(args) => return super::worlds::scale(out, args),
-        LabCommand::Storm(args) => return super::worlds::storm(out, args),
-    };
+        LabCommand::List { name } => scenario::list(out, name.as_deref()),
+        LabCommand::Replay(args) => scenario::replay(out, args),
+        LabCommand::Scale(args) => super::worlds::scale(out, args),
+        LabCommand::Storm(args) => super::worlds::storm(out, args),
+        LabCommand::Doublespend(args) => experiments::doublespend(out, args),
+        LabCommand::Selfish(args) => experiments::selfish(out, args),
+        LabCommand::Stubborn(args) => experiments::stubborn(out, args),
+        LabCommand::Optimal(args) => experiments::optimal(out, args),
+        LabCommand::Propagation(args) => experiments::propagation(out, args),
+        LabCommand::Generals(args) => experiments::generals(out, args),
+    }
+}
+
+fn run_plain(out: Out, args: &LabRunArgs) -> Result<(), Error> {
     let scenario = plain(args)?;
     let start = Instant::now();
     let failed = |error| Error::failed("the lab", error);

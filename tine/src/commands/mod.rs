@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod chain;
+mod experiments;
 mod headers;
 mod lab;
 mod net;
