@@ -7,12 +7,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use tine_chain::block::MAX_BLOCK_SIZE;
 use tine_chain::chain::{Chain, ChainOptions};
 use tine_chain::change::Change;
 use tine_chain::rules::check_block;
 use tine_chain::signature::Parallel;
 use tine_chain::store::{MemoryStore, Store};
-use tine_chain::testing::TestTree;
+use tine_chain::testing::{TestTree, Worst};
 
 /// Payments in a block, beside the coinbase.
 const PAYMENTS: usize = 2_000;
@@ -128,13 +129,42 @@ fn reorganise(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The worst legal blocks, and the same with half the bytes. Nothing of them is known beforehand.
+fn worst(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("worst legal block");
+    group.sample_size(10);
+    for kind in Worst::ALL {
+        for size in [MAX_BLOCK_SIZE / 2, MAX_BLOCK_SIZE] {
+            let mut tree = TestTree::regtest();
+            let block = tree.worst_block("worst", "genesis", kind, size);
+            group.throughput(Throughput::Bytes(block.size() as u64));
+            group.bench_function(format!("{kind:?}, {size} bytes"), |bencher| {
+                let prepare = || {
+                    tree.chain_with(ChainOptions { parallel: Parallel::AllCores, ..ChainOptions::default() })
+                };
+                let connect = |mut chain: Chain| {
+                    chain.insert_block(Arc::clone(&block), tree.now()).expect("legal");
+                    chain.activate(tree.now(), 1).expect("memory");
+                    assert_eq!(chain.tip().height, 1);
+                    chain
+                };
+                bencher.iter_batched(prepare, connect, BatchSize::PerIteration);
+            });
+        }
+    }
+    group.finish();
+}
+
 fn store(criterion: &mut Criterion) {
     let (tree, _) = draw(1);
     let mut chain = chain_at_root(&tree, Parallel::Inline);
     chain.insert_block(tree.block("a1"), tree.now()).expect("good");
     let mut before: Vec<Arc<Change>> = Vec::new();
     let change = chain.activate(tree.now(), 1).expect("memory").change.expect("a block");
-    before.push(Arc::new(Change { created: change.connected[0].undo.spent.clone(), ..Change::default() }));
+    before.push(Arc::new(Change {
+        created: change.connected[0].undo().expect("held").spent.clone(),
+        ..Change::default()
+    }));
     let mut group = criterion.benchmark_group("store in memory");
     group.throughput(Throughput::Elements(PAYMENTS as u64));
     group.bench_function("commit of a block of 2,000 payments", |bencher| {
@@ -173,5 +203,5 @@ fn empty_blocks(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, connect, reorganise, store, empty_blocks);
+criterion_group!(benches, connect, reorganise, store, empty_blocks, worst);
 criterion_main!(benches);

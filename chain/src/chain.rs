@@ -28,12 +28,17 @@ mod connect;
 mod fate;
 mod manual;
 mod query;
+mod side_branches;
 mod signature_cache;
 mod switch;
 mod verify;
 
+pub use fate::MAX_FATES;
 pub use manual::ManualError;
+
 pub use query::{ChainTip, ChainTipStatus, CoinSet};
+pub use side_branches::{LOW_WORK_BLOCKS, MAX_SIDE_BRANCHES};
+pub use switch::SwitchSize;
 
 use bodies::{Bodies, EarlyBlocks};
 use signature_cache::SignatureCache;
@@ -48,8 +53,10 @@ pub struct ChainOptions {
     pub signature_cache_entries: usize,
     /// Bytes of blocks that wait for their turn in memory; over it they are read from the store again.
     pub waiting_bytes: usize,
-    /// Bytes of blocks on the way to a better tip that are held before the way so far is committed, if it is better.
+    /// Bytes of blocks on the way to a better tip that are held in memory; over it they are read from the store again.
     pub switch_bytes: usize,
+    /// Bytes of coins, about, that a reorganisation holds in memory; over it they are spilled to the store's scratch.
+    pub overlay_bytes: usize,
 }
 
 impl Default for ChainOptions {
@@ -58,7 +65,8 @@ impl Default for ChainOptions {
             parallel: Parallel::AllCores,
             signature_cache_entries: 100_000,
             waiting_bytes: 64 << 20,
-            switch_bytes: 256 << 20,
+            switch_bytes: 128 << 20,
+            overlay_bytes: 128 << 20,
         }
     }
 }

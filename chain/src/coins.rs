@@ -31,6 +31,43 @@ impl Decode for Coin {
     }
 }
 
+/// What became of one outpoint between two states of the coins.
+///
+/// Layout: flags, bit 0 for a coin before, bit 1 for one now ‖ the coins that are there, 44 bytes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoinDelta {
+    /// What was there.
+    pub before: Option<Coin>,
+    /// What is there now.
+    pub now: Option<Coin>,
+}
+
+impl CoinDelta {
+    /// Whether nothing has changed in the end.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.before == self.now
+    }
+}
+
+impl Encode for CoinDelta {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.before.is_some()) | u8::from(self.now.is_some()) << 1);
+        self.before.iter().chain(&self.now).for_each(|coin| coin.encode(out));
+    }
+}
+
+impl Decode for CoinDelta {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = reader.u8()?;
+        if flags > 3 {
+            return Err(DecodeError::UnknownTag { what: "coin delta", tag: flags });
+        }
+        let mut coin = |bit| (flags & bit != 0).then(|| Coin::decode(reader)).transpose();
+        Ok(Self { before: coin(1)?, now: coin(2)? })
+    }
+}
+
 /// What a block spent, in the order in which it spent it: all that is needed to take the block off the chain again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Undo {

@@ -76,8 +76,10 @@ pub struct Reorg {
     pub connected: Vec<BranchBlock>,
     /// Cumulative work at the new tip.
     pub new_work: Work,
-    /// Every transaction of the old branch, in block order.
+    /// The transactions of the old branch, in block order; of very many, those of its latest blocks.
     pub transactions: Vec<TransactionFate>,
+    /// How many of its transactions are not listed.
+    pub omitted: u64,
 }
 
 impl BranchBlock {
@@ -183,7 +185,7 @@ impl Decode for Work {
 }
 
 /// number u64 ‖ time u64 ‖ fork ‖ its work 32 ‖ count, blocks out ‖ old work 32 ‖ count, blocks in ‖ new work 32 ‖
-/// count, transactions.
+/// count, transactions ‖ omitted u64.
 impl Encode for Reorg {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.number.to_le_bytes());
@@ -195,6 +197,7 @@ impl Encode for Reorg {
         write_list(&self.connected, out);
         self.new_work.encode(out);
         write_list(&self.transactions, out);
+        out.extend_from_slice(&self.omitted.to_le_bytes());
     }
 }
 
@@ -210,6 +213,7 @@ impl Decode for Reorg {
             connected: reader.list("blocks in", u64::MAX, BranchBlock::SIZE)?,
             new_work: Work::decode(reader)?,
             transactions: reader.list("fates", u64::MAX, TransactionFate::LEAST_SIZE)?,
+            omitted: reader.u64()?,
         })
     }
 }
@@ -260,6 +264,7 @@ mod tests {
                     fate,
                 })
                 .collect(),
+            omitted: 8,
         };
         let bytes = reorg.to_bytes();
         assert_eq!(Reorg::from_bytes(&bytes), Ok(reorg));

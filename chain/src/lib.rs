@@ -8,6 +8,7 @@ pub mod block;
 pub mod chain;
 pub mod change;
 pub mod codec;
+pub mod coin_stats;
 pub mod coins;
 pub mod hash;
 pub mod header_chain;

@@ -25,6 +25,20 @@ pub struct Target(pub U256);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Work(pub U256);
 
+impl Work {
+    /// The least work that is more.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(U256::from(1u64)))
+    }
+
+    /// Less `count` times `other`, or nothing.
+    #[must_use]
+    pub fn saturating_sub_times(self, other: Self, count: u64) -> Self {
+        Self(self.0.saturating_sub(other.0.saturating_mul(U256::from(count))))
+    }
+}
+
 /// Why compact bits encode no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {

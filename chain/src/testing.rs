@@ -46,8 +46,10 @@ use crate::transaction::{
 use crate::tree::{BlockTree, Index};
 
 mod wallet;
+mod worst;
 
 pub use wallet::Wallet;
+pub use worst::Worst;
 
 /// What the genesis is called in a drawing.
 pub const GENESIS: &str = "genesis";

@@ -267,6 +267,11 @@ impl BlockTree {
         a
     }
 
+    /// Whether nothing builds on it.
+    pub(crate) fn is_tip(&self, index: Index) -> bool {
+        self.tips.contains(&index)
+    }
+
     fn children(&self, index: Index) -> impl Iterator<Item = Index> {
         std::iter::successors(self.at(index).first_child, |&child| self.at(child).next_sibling)
     }

@@ -109,8 +109,11 @@ impl Pool {
         if self.at(place).undo.is_some() {
             return Ok(());
         }
-        self.blocks[place as usize].undo = Some(Arc::clone(&block.undo));
-        for transaction in &block.block.transactions {
+        // this store stages nothing, so no change lets go of its blocks
+        let (body, undo) =
+            block.held().ok_or_else(|| StoreError::Corrupt { what: format!("block {}", block.hash) })?;
+        self.blocks[place as usize].undo = Some(Arc::clone(undo));
+        for transaction in &body.transactions {
             let coinbase = transaction.is_coinbase();
             for input in transaction.inputs.iter().filter(|_| !coinbase) {
                 self.spend(&input.prevout, place)?;

@@ -64,10 +64,10 @@ impl Node {
         }
         self.relay.new_tip();
         self.downloads.progressed();
-        let removed = self.mempool.apply(change, self.now);
+        let removed = self.mempool.apply(change, self.now)?;
         self.notify_removed(removed);
         for block in &change.connected {
-            for tx in &block.block.transactions {
+            for tx in &block.block()?.transactions {
                 self.orphans.mined(tx);
             }
             self.downloads.take_server(&block.hash);
@@ -78,7 +78,8 @@ impl Node {
             self.notify(Notice::Syncing { blocks, headers });
         } else if let Some(tip) = change.connected.last().filter(|_| !self.peers.is_empty()) {
             // neighbours that did not get it by gossip learn of it now; those that did have said so
-            self.publish_block(&tip.block);
+            let block = tip.block()?;
+            self.publish_block(&block);
         }
         Ok(())
     }
@@ -149,8 +150,8 @@ impl Node {
 
     // -- an operator's orders
 
-    /// Treats a block and all that builds on it as invalid (Core: `invalidateblock`). The chain has moved, and the
-    /// mempool with it, when this returns.
+    /// Treats a block and all that builds on it as invalid (Core: `invalidateblock`). The chain begins to move, and goes
+    /// on at [`Node::deadline`].
     ///
     /// # Errors
     /// When the block is not known or is the genesis, or storage fails.
@@ -180,13 +181,11 @@ impl Node {
         Ok(self.settle()?)
     }
 
-    /// Moves to the best branch, however far it is: an operator waits for it.
+    /// Begins to move to the best branch, however far it is.
     fn settle(&mut self) -> Result<Vec<Action>, StoreError> {
         self.activation_due = true;
         self.quiet = None;
-        while self.activation_due || self.mempool.has_returning() {
-            self.advance()?;
-        }
+        self.advance()?;
         Ok(std::mem::take(&mut self.out))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tine_chain::params::{Network, Params};
+use tine_chain::pow::Work;
 
 use crate::mempool::Limits;
 use crate::peers::BAN_TIME;
@@ -16,6 +17,8 @@ pub struct NodeConfig {
     pub mempool: Limits,
     /// The seed of everything that the node chooses at random.
     pub seed: u64,
+    /// Work that a chain of headers must have before any of it is kept (Core: `-minimumchainwork`).
+    pub minimum_chain_work: Work,
     /// How often every peer is asked for headers again, so that nodes agree after a partition that no connection
     /// was lost in.
     pub headers_interval: Duration,
@@ -38,6 +41,7 @@ impl NodeConfig {
             params,
             mempool: Limits::default(),
             seed: 0,
+            minimum_chain_work: Work::default(),
             headers_interval,
             request_timeout: Duration::from_secs(10),
             ban_time: BAN_TIME,

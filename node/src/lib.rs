@@ -18,6 +18,7 @@ mod offers;
 mod orphans;
 pub mod peers;
 pub mod record;
+mod presync;
 mod relay;
 mod requests;
 mod serve;

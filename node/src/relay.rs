@@ -179,6 +179,10 @@ impl Node {
         if self.is_deep(compact) {
             return Verdict::Ignore;
         }
+        // nor does one branch more than enough come in this way
+        if self.proved(&[compact.header]) == Ok(false) {
+            return Verdict::Ignore;
+        }
         match self.accept_header(compact.header, Some(peer)) {
             Ok(_) => {}
             Err(reject) => return self.header_refused(peer, compact, reject),

@@ -20,6 +20,7 @@ use tine_chain::tree::BlockEntry;
 use crate::event::{Notice, PeerId, RequestId};
 use crate::node::Node;
 use crate::peers::{MAX_BLOCKS_IN_FLIGHT, Offence, PeerState, PeerTip, SyncState};
+use crate::presync::Presync;
 use crate::wire::{MAX_HEADERS, Request};
 
 /// How far above the active chain bodies are fetched (Core: `BLOCK_DOWNLOAD_WINDOW`).
@@ -52,6 +53,8 @@ pub(crate) struct Downloads {
     block_bytes: usize,
     /// When a body that nobody could be asked for may be asked for again.
     retry_at: Option<Time>,
+    /// Chains of headers whose work is not proved yet, at most one of each peer.
+    pub(crate) presyncs: BTreeMap<PeerId, Presync>,
 }
 
 /// Why peers need not be looked at one by one: there is nothing to ask of any before a moment. With thousands of blocks
@@ -75,6 +78,7 @@ impl Default for Downloads {
             stall_timeout: STALL_TIMEOUT,
             block_bytes: 0,
             retry_at: None,
+            presyncs: BTreeMap::new(),
         }
     }
 }
@@ -104,6 +108,7 @@ impl Downloads {
         if self.headers_leader == Some(peer) {
             self.headers_leader = None;
         }
+        self.presyncs.remove(&peer);
         self.served_by.retain(|_, server| *server != peer);
     }
 
@@ -225,13 +230,29 @@ impl Node {
         if headers.len() > MAX_HEADERS {
             return self.charge(peer, Offence::TooLong);
         }
+        // "each the parent of the next"
+        if !headers.is_sorted_by(|parent, child| parent.hash() == child.prev_block) {
+            return self.charge(peer, Offence::Discontinuous);
+        }
+        let full = headers.len() == MAX_HEADERS;
+        if let Some(mut presync) = self.downloads.presyncs.remove(&peer) {
+            let step = presync.answered(headers, full, self.chain.params());
+            return self.presync_goes_on(peer, presync, step);
+        }
+        match self.proved(headers) {
+            Ok(true) => self.keep_headers(peer, headers, full),
+            Ok(false) if full => self.begin_presync(peer, headers),
+            // less work than we care for: not stored, and no fault
+            Ok(false) => self.headers_told(peer, false),
+            Err((header, reject)) => self.charge_for_header(peer, &header, reject),
+        }
+    }
+
+    /// Puts headers into the tree that follow on each other and on one of ours.
+    pub(crate) fn keep_headers(&mut self, peer: PeerId, headers: &[Header], more: bool) {
         let mut last: Option<BlockHash> = None;
         let mut news = false;
         for header in headers {
-            // "each the parent of the next"
-            if last.is_some_and(|last| last != header.prev_block) {
-                return self.charge(peer, Offence::Discontinuous);
-            }
             match self.accept_header(*header, Some(peer)) {
                 Ok(outcome) => news |= outcome == HeaderOutcome::New,
                 Err(Reject::TimeTooNew) => break,
@@ -242,11 +263,11 @@ impl Node {
             last = Some(header.hash());
         }
         let improved = last.is_some_and(|last| self.learn_tip(peer, &last));
-        self.headers_told(peer, headers.len() == MAX_HEADERS && (news || improved));
+        self.headers_told(peer, more && (news || improved));
     }
 
     /// Goes on with headers when there are more, with one peer at a time.
-    fn headers_told(&mut self, peer: PeerId, more: bool) {
+    pub(crate) fn headers_told(&mut self, peer: PeerId, more: bool) {
         let leader = self.downloads.headers_leader;
         let leads = leader.is_none_or(|leader| leader == peer || !self.is_here(leader));
         if more && leads {

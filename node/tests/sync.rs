@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use harness::world::World;
 use harness::*;
-use tine_chain::block::Block;
+use tine_chain::block::{Block, Header};
+use tine_chain::chain::MAX_SIDE_BRANCHES;
+use tine_chain::hash::MerkleRoot;
 use tine_chain::journal::Fate;
+use tine_chain::pow::Work;
+use tine_node::NodeConfig;
 use tine_node::event::{Event, Notice, PeerId, RequestId};
 use tine_node::explain::{ReorgReport, explain_tip};
 use tine_node::peers::{Offence, SyncState};
-use tine_node::wire::{Request, Response};
+use tine_node::wire::{MAX_HEADERS, Request, Response};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -294,4 +298,81 @@ fn a_node_that_catches_up_says_so() {
     let syncing =
         notices(&actions).into_iter().any(|notice| matches!(notice, Notice::Syncing { headers: 12, .. }));
     assert!(syncing);
+}
+
+/// `count` headers on `parent`, one second apart; `branch` tells chains apart.
+fn headers_on(parent: &Header, branch: u32, count: usize) -> Vec<Header> {
+    let mut headers: Vec<Header> = Vec::new();
+    let mut root = [0; 32];
+    root[..4].copy_from_slice(&branch.to_le_bytes());
+    for _ in 0..count {
+        let before = headers.last().unwrap_or(parent);
+        let header = Header {
+            prev_block: before.hash(),
+            merkle_root: MerkleRoot(root),
+            time: before.time + 1,
+            nonce: 0,
+            ..*before
+        };
+        headers.push(solve(Block { header, transactions: vec![] }).header);
+    }
+    headers
+}
+
+/// Work of the genesis and so many blocks after it.
+fn work_of(blocks: u32) -> Work {
+    let one = params().genesis.bits.to_target().expect("a target").work();
+    (0..blocks).fold(one, |work, _| work + one)
+}
+
+#[test]
+fn hdr_25_headers_without_enough_work_are_not_stored_and_with_it_they_are() {
+    let headers = headers_on(&params().genesis, 1, 2 * MAX_HEADERS);
+    let (first, second) = headers.split_at(MAX_HEADERS);
+    let config = NodeConfig { minimum_chain_work: work_of(3_000), ..NodeConfig::new(params()) };
+    let mut rig = Rig::with(node_with_config(config));
+    rig.now = rig.now + Duration::from_secs(10_000);
+    // one that stops too early
+    let id = request_id(&rig.connect(1), 1, is_headers);
+    let id = request_id(&rig.answer(1, id, Response::Headers(first.to_vec())), 1, is_headers);
+    let actions = rig.answer(1, id, Response::Headers(second[..500].to_vec()));
+    assert_eq!((rig.node.chain().tree().len(), offences(&actions)), (1, vec![]));
+    // one that has it, and tells it twice
+    let id = request_id(&rig.connect(2), 2, is_headers);
+    let id = request_id(&rig.answer(2, id, Response::Headers(first.to_vec())), 2, is_headers);
+    let id = request_id(&rig.answer(2, id, Response::Headers(second.to_vec())), 2, is_headers);
+    assert_eq!(rig.node.chain().tree().len(), 1, "proved, and not stored yet");
+    let id = request_id(&rig.answer(2, id, Response::Headers(first.to_vec())), 2, is_headers);
+    rig.answer(2, id, Response::Headers(second.to_vec()));
+    assert_eq!(rig.node.chain().tree().len(), 1 + headers.len());
+}
+
+#[test]
+fn hdr_27_branches_off_early_history_are_judged_before_anything_is_stored() {
+    let mut rig = Rig::new();
+    (0..200).for_each(|_| drop(rig.mine(1)));
+    for peer in 0..50 {
+        let id = request_id(&rig.connect(peer), peer, is_headers);
+        let headers = headers_on(&params().genesis, peer as u32, 30);
+        let actions = rig.answer(peer, id, Response::Headers(headers));
+        assert_eq!(offences(&actions), vec![]);
+    }
+    assert_eq!(rig.node.chain().tree().len(), 201);
+}
+
+#[test]
+fn rrg_12_the_number_of_side_branches_is_bounded_and_a_better_one_always_comes_in() {
+    let mut rig = Rig::new();
+    (0..20).for_each(|_| drop(rig.mine(1)));
+    let below = rig.blocks()[18].header;
+    for peer in 0..300 {
+        let id = request_id(&rig.connect(peer), peer, is_headers);
+        rig.answer(peer, id, Response::Headers(headers_on(&below, peer as u32, 1)));
+    }
+    assert_eq!(rig.node.chain().side_branches(), MAX_SIDE_BRANCHES);
+    assert_eq!((rig.height(), rig.node.chain().tree().len()), (20, 21 + MAX_SIDE_BRANCHES));
+    let id = request_id(&rig.connect(999), 999, is_headers);
+    let honest = headers_on(&below, 999, 2);
+    rig.answer(999, id, Response::Headers(honest.clone()));
+    assert_eq!(rig.node.chain().best_header().hash, honest[1].hash());
 }

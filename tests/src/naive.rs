@@ -58,15 +58,21 @@ pub fn download(rpc: &Rpc) -> Vec<Block> {
     blocks
 }
 
-/// SHA-256 over every coin in the order of outpoints, each as outpoint 36 ‖ coin 44: what `gettxoutsetinfo` calls
-/// `hash_serialized_3`.
+/// The hash of a set of coins that `gettxoutsetinfo` calls `lthash`, by its definition: of each coin, as outpoint 36 ‖ coin
+/// 44, BLAKE3 makes 1,024 numbers of 16 bits; they are added up, and the sums hashed.
 #[must_use]
 pub fn hash(coins: &BTreeMap<OutPoint, Coin>) -> String {
     use tine_chain::codec::Encode;
-    let mut bytes = Vec::with_capacity(coins.len() * 80);
+    let mut sums = [0u16; 1_024];
     for (outpoint, coin) in coins {
-        outpoint.encode(&mut bytes);
-        coin.encode(&mut bytes);
+        let mut hasher = blake3::Hasher::new_keyed(b"tine coin set: LtHash16, BLAKE3\0");
+        hasher.update(&outpoint.to_bytes()).update(&coin.to_bytes());
+        let mut numbers = [0; 2_048];
+        hasher.finalize_xof().fill(&mut numbers);
+        for (sum, number) in sums.iter_mut().zip(numbers.chunks(2)) {
+            *sum = sum.wrapping_add(u16::from_le_bytes([number[0], number[1]]));
+        }
     }
-    hex::encode(tine_chain::hash::sha256(&bytes))
+    let bytes: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+    blake3::hash(&bytes).to_hex().to_string()
 }

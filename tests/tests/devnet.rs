@@ -76,7 +76,7 @@ fn a_payment_typed_at_the_shell_is_in_every_mempool_then_in_a_block_and_every_ba
         let info = rpc.call("gettxoutsetinfo", &json!([]));
         let coins = naive::replay(&naive::download(&rpc));
         assert_eq!(info["txouts"], json!(coins.len()));
-        assert_eq!(info["hash_serialized_3"], json!(naive::hash(&coins)));
+        assert_eq!(info["lthash"], json!(naive::hash(&coins)));
     }
 }
 

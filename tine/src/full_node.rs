@@ -244,13 +244,15 @@ async fn open_chain(options: &Options, params: &Params) -> Result<Chain, Error> 
         })),
         ..SledOptions::default()
     };
+    // a deep reorganisation nets more coins in memory than the store keeps, so that less goes to disk
+    let chain = ChainOptions { overlay_bytes: 4 * options.start.cache_bytes, ..ChainOptions::default() };
     let open = move || -> Result<Chain, StoreError> {
         let store = if reindex {
             SledStore::reindex(&dir, &params, sled)?
         } else {
             SledStore::open(&dir, &params, sled)?
         };
-        Chain::open(params, Box::new(store), ChainOptions::default())
+        Chain::open(params, Box::new(store), chain)
     };
     let opened =
         tokio::task::spawn_blocking(open).await.map_err(|error| Error::failed("opening the chain", error))?;

@@ -171,8 +171,8 @@ fn log_notice(notice: &Notice) {
                 tracing::warn!(number = reorg.number, depth, fork = reorg.fork.height, "REORG");
             }
             for block in &change.connected {
-                let transactions = block.block.transactions.len();
-                tracing::info!(height = block.height, hash = %block.hash, transactions, "block connected");
+                let (height, transactions) = (block.height, block.transactions);
+                tracing::info!(height, hash = %block.hash, transactions, "block connected");
             }
         }
         Notice::HeaderSeen(_, hash, height, peer) => {

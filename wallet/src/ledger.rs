@@ -203,10 +203,11 @@ impl Ledger {
         self.check_contiguous(change)?;
         let mut touched = BTreeSet::new();
         for block in &change.disconnected {
-            self.disconnect(&block.block, &block.hash, &mut touched);
+            let body = block.block()?;
+            self.disconnect(&body, &block.hash, &mut touched);
         }
         for block in &change.connected {
-            self.connect(block, book, &mut touched);
+            self.connect(block, book, &mut touched)?;
             fill(book);
         }
         Ok(touched)
@@ -219,10 +220,10 @@ impl Ledger {
             if block.hash != tip {
                 return Err(WalletError::NotContiguous { expected: tip, found: block.hash });
             }
-            tip = block.block.header.prev_block;
+            tip = block.header.prev_block;
         }
         for block in &change.connected {
-            let parent = block.block.header.prev_block;
+            let parent = block.header.prev_block;
             if parent != tip {
                 return Err(WalletError::NotContiguous { expected: tip, found: parent });
             }
@@ -237,10 +238,11 @@ impl Ledger {
         connected: &ConnectedBlock,
         book: &mut Book,
         touched: &mut BTreeSet<Txid>,
-    ) {
-        let ConnectedBlock { block, hash, height, undo } = connected;
+    ) -> Result<(), WalletError> {
+        let (block, undo) = (connected.block()?, connected.undo()?);
+        let ConnectedBlock { hash, height, .. } = connected;
         let time = block.header.time;
-        let mut spent = spent_of(undo);
+        let mut spent = spent_of(&undo);
         for (position, tx) in block.transactions.iter().enumerate() {
             let confirmation =
                 Confirmation { block: *hash, height: *height, position: position as u32, time };
@@ -258,6 +260,7 @@ impl Ledger {
             touched.insert(tx.txid());
         }
         self.tip = Tip { height: *height, hash: *hash, time };
+        Ok(())
     }
 
     /// Every other transaction of ours that spends a coin which `tx` spends can't confirm any more.

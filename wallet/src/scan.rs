@@ -95,8 +95,8 @@ impl Wallet {
             // without it only the fees of others' transactions stay unknown
             let undo = reader.undo(&hash)?.unwrap_or_default().into();
             let height = self.ledger.tip.height + 1;
-            let connected = ConnectedBlock { block, hash, height, undo };
-            self.ledger.connect(&connected, &mut self.book, touched);
+            let connected = ConnectedBlock::new(block, hash, height, undo);
+            self.ledger.connect(&connected, &mut self.book, touched)?;
             self.refill();
         }
         Ok(())

@@ -11,9 +11,6 @@ use crate::overlay::Net;
 use crate::store::StoreError;
 use crate::time::Time;
 
-/// Coins that an overlay may differ in before it is committed as soon as it can be.
-const MAX_OVERLAY_COINS: usize = 2_000_000;
-
 impl Chain {
     /// Moves towards the best branch: "most cumulative work; on a tie the block seen first stays".
     ///
@@ -25,14 +22,14 @@ impl Chain {
     /// # Errors
     /// When the store fails. A block that breaks a rule is no error: see [`Progress::invalid`].
     pub fn activate(&mut self, now: Time, budget_blocks: usize) -> Result<Progress, StoreError> {
-        let mut progress = Progress::default();
+        let mut progress = Progress { more: self.store.relieve()?, ..Progress::default() };
         self.retry_early(now, &mut progress.invalid);
         let mut budget = budget_blocks;
         let mut switch = self.switch.take().unwrap_or_else(|| Switch::new(self.tip_index()));
         let complete = loop {
             let target = self.tree.best_candidate();
             if !self.fits(&switch, target) {
-                switch = Switch::new(self.tip_index());
+                self.restart(&mut switch)?;
             }
             match self.advance(&mut switch, target, &mut budget)? {
                 Advance::Reached => break true,
@@ -43,10 +40,13 @@ impl Chain {
                 }
             }
         };
-        progress.more = !complete;
-        let ready = if complete || self.may_commit_halfway(&switch) {
+        let ready = (complete || self.may_commit_halfway(&switch)) && self.gather(&mut switch)?;
+        let ready = if ready {
+            // what was spilled is merged later
+            progress.more |= !complete || switch.overlay.is_spilled();
             Some(switch)
         } else {
+            progress.more = true;
             self.switch = Some(switch);
             None
         };
@@ -57,9 +57,7 @@ impl Chain {
     /// A switch that is not complete may be committed when it only adds to the active chain; or when it is better than
     /// what we have already, and too big to be held in memory for longer.
     fn may_commit_halfway(&self, switch: &Switch) -> bool {
-        let better = self.tree.at(switch.at).work > self.tip().work;
-        let big = switch.overlay.len() > MAX_OVERLAY_COINS || switch.bytes > self.options.switch_bytes;
-        switch.disconnected.is_empty() || (better && big)
+        switch.disconnected.is_empty() || (self.is_better(switch) && self.is_big(switch))
     }
 
     /// Makes everything new visible and durable, together. `None` when there was nothing.
@@ -73,6 +71,7 @@ impl Chain {
         if let Some(switch) = switch.filter(|switch| !switch.is_empty()) {
             change.reorg = self.reorg(&switch, now)?.map(Arc::new);
             change.tip = Some(self.tree.at(switch.at).hash);
+            change.spilled = switch.overlay.is_spilled();
             let Net { created, spent } = switch.overlay.into_net();
             (change.created, change.spent) = (created, spent);
             (change.disconnected, change.connected) = (switch.disconnected, switch.connected);

@@ -2,11 +2,10 @@
 
 use super::Chain;
 use super::signature_cache::SignatureKey;
-use super::switch::inconsistent;
 use crate::amount::Amount;
 use crate::block::Block;
 use crate::coins::{Coin, Undo};
-use crate::overlay::{FoldMap, Inconsistent, Known, Overlay};
+use crate::overlay::{FoldMap, Known, Overlay};
 use crate::reject::Reject;
 use crate::rules::{check_coinbase_amount, check_inputs, check_sequence_locks, check_witnesses, sum_fees};
 use crate::signature::{SignatureCheck, verify_batch};
@@ -46,14 +45,11 @@ pub(super) struct Effects {
 
 impl Effects {
     /// Adds them to the overlay that the block was judged on.
-    pub(super) fn apply(&self, overlay: &mut Overlay) -> Result<(), StoreError> {
-        self.delta
-            .iter()
-            .try_for_each(|(outpoint, delta)| match delta {
-                Delta::Created(coin) => overlay.create(*outpoint, *coin),
-                Delta::Spent(coin) => overlay.spend(*outpoint, *coin),
-            })
-            .map_err(|Inconsistent(outpoint)| inconsistent(&outpoint))
+    pub(super) fn apply(&self, overlay: &mut Overlay, store: &dyn Store) -> Result<(), StoreError> {
+        self.delta.iter().try_for_each(|(outpoint, delta)| match delta {
+            Delta::Created(coin) => overlay.create(store, *outpoint, *coin),
+            Delta::Spent(coin) => overlay.spend(store, *outpoint, *coin),
+        })
     }
 }
 
@@ -76,7 +72,7 @@ impl BlockCoins<'_> {
         match self.delta.get(outpoint) {
             Some(Delta::Created(coin)) => Ok(Some(*coin)),
             Some(Delta::Spent(_)) => Ok(None),
-            None => match self.overlay.get(outpoint) {
+            None => match self.overlay.get(self.store, outpoint)? {
                 Known::Coin(coin) => Ok(Some(coin)),
                 Known::Spent => Ok(None),
                 Known::Unchanged => self.store.coin(outpoint),

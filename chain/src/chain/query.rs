@@ -8,6 +8,7 @@ use super::Chain;
 use crate::amount::Amount;
 use crate::block::{Block, Header};
 use crate::codec::Encode;
+use crate::coin_stats::CoinStats;
 use crate::coins::{Coin, Undo};
 use crate::hash::{BlockHash, Txid};
 use crate::store::StoreError;
@@ -237,6 +238,14 @@ impl Chain {
         })?;
         set.hash = hash.finalize().into();
         Ok(set)
+    }
+
+    /// What all coins amount to, as kept while blocks connect: nothing is read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn coin_stats(&self) -> Result<CoinStats, StoreError> {
+        self.store.coin_stats()
     }
 
     /// [`CoinSet::hash`]: equal exactly when all coins are equal.

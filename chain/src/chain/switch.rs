@@ -1,19 +1,25 @@
 //! The way from the active tip to a better one, in one overlay.
+//!
+//! What it holds in memory is bounded. Of many blocks only the ids stay, and their undo data waits in the block files
+//! for the commit that names it; of many coins some are spilled to the store's scratch.
 
 use std::sync::Arc;
 
 use super::connect::{ConnectError, Effects};
+use super::fate::{Fates, MAX_FATES};
 use super::{Chain, corrupt};
 use crate::block::Block;
 use crate::change::ConnectedBlock;
 use crate::coins::{Coin, Undo};
 use crate::hash::BlockHash;
-use crate::overlay::{Inconsistent, Overlay};
+use crate::overlay::{ENTRY_BYTES, Overlay};
 use crate::reject::Reject;
 use crate::rules::CheckedBlock;
-use crate::store::StoreError;
-use crate::transaction::OutPoint;
+use crate::store::{Spilling, Store, StoreError};
 use crate::tree::{BlockTree, Index};
+
+/// Coins that are spilled at once: about 30 ms.
+const SPILL: usize = 2_048;
 
 /// How far a switch has come. Dropping it undoes it.
 pub(super) struct Switch {
@@ -25,23 +31,33 @@ pub(super) struct Switch {
     pub(super) disconnected: Vec<ConnectedBlock>,
     /// From the fork up.
     pub(super) connected: Vec<ConnectedBlock>,
-    /// Bytes of all these blocks.
-    pub(super) bytes: usize,
+    /// What becomes of the transactions of the old branch.
+    pub(super) fates: Fates,
+    /// Bytes of the blocks that are held in memory.
+    held_bytes: usize,
 }
 
 /// Where [`Chain::advance`] stopped.
 pub(super) enum Advance {
     /// At the block it was to go to.
     Reached,
-    /// When the budget was used up.
+    /// When the budget was used up, or the store must make room first.
     Paused,
     /// Before this block, which breaks a rule.
     Invalid(Index, Reject),
 }
 
-/// The store's blocks and coins don't fit each other.
-pub(super) fn inconsistent(outpoint: &OutPoint) -> StoreError {
-    StoreError::Corrupt { what: format!("the coin set (at {outpoint})") }
+/// What a reorganisation on its way holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SwitchSize {
+    /// Blocks disconnected and connected so far.
+    pub blocks: usize,
+    /// Bytes of those blocks that are in memory.
+    pub block_bytes: usize,
+    /// Coins that differ, in memory.
+    pub coins: usize,
+    /// Transactions whose fate is followed.
+    pub transactions: usize,
 }
 
 impl Switch {
@@ -52,7 +68,8 @@ impl Switch {
             at: tip,
             disconnected: Vec::new(),
             connected: Vec::new(),
-            bytes: 0,
+            fates: Fates::new(MAX_FATES),
+            held_bytes: 0,
         }
     }
 
@@ -66,44 +83,76 @@ impl Switch {
         tree.parent_of(tree.index_of(&self.disconnected.last()?.hash)?)
     }
 
-    fn connect(&mut self, index: Index, block: ConnectedBlock, effects: &Effects) -> Result<(), StoreError> {
-        effects.apply(&mut self.overlay)?;
-        self.bytes += block.block.size();
+    fn size(&self) -> SwitchSize {
+        SwitchSize {
+            blocks: self.disconnected.len() + self.connected.len(),
+            block_bytes: self.held_bytes,
+            coins: self.overlay.len(),
+            transactions: self.fates.len(),
+        }
+    }
+
+    fn connect(
+        &mut self,
+        store: &dyn Store,
+        index: Index,
+        block: ConnectedBlock,
+        effects: &Effects,
+    ) -> Result<(), StoreError> {
+        effects.apply(&mut self.overlay, store)?;
+        if let Some((body, _)) = block.held() {
+            self.held_bytes += body.size();
+            self.fates.connected(body, &block.hash);
+        }
         self.connected.push(block);
         self.at = index;
         Ok(())
     }
 
-    fn disconnect(&mut self, parent: Index, block: ConnectedBlock) -> Result<(), StoreError> {
-        disconnect_coins(&mut self.overlay, &block)?;
-        self.bytes += block.block.size();
-        self.disconnected.push(block);
+    fn disconnect(
+        &mut self,
+        store: &dyn Store,
+        parent: Index,
+        block: &Arc<Block>,
+        entry: (BlockHash, u32),
+        undo: Undo,
+    ) -> Result<(), StoreError> {
+        let (hash, height) = entry;
+        disconnect_coins(&mut self.overlay, store, block, entry, &undo)?;
+        self.fates.disconnected(block, &hash, height, &undo);
+        self.held_bytes += block.size();
+        self.disconnected.push(ConnectedBlock::new(Arc::clone(block), hash, height, Arc::new(undo)));
         self.at = parent;
         Ok(())
     }
 }
 
 /// Takes away what a block made and gives back what it spent, its last transaction first.
-fn disconnect_coins(overlay: &mut Overlay, block: &ConnectedBlock) -> Result<(), StoreError> {
-    let failed = |Inconsistent(outpoint)| inconsistent(&outpoint);
-    let mut undo = block.undo.spent.iter().rev();
-    for (place, transaction) in block.block.transactions.iter().enumerate().rev() {
+fn disconnect_coins(
+    overlay: &mut Overlay,
+    store: &dyn Store,
+    block: &Block,
+    (hash, height): (BlockHash, u32),
+    undo: &Undo,
+) -> Result<(), StoreError> {
+    let mut undo = undo.spent.iter().rev();
+    for (place, transaction) in block.transactions.iter().enumerate().rev() {
         let coinbase = place == 0;
         for (vout, output) in (0..).zip(&transaction.outputs) {
-            let coin = Coin { output: *output, height: block.height, coinbase };
-            overlay.spend(transaction.outpoint(vout), coin).map_err(failed)?;
+            let coin = Coin { output: *output, height, coinbase };
+            overlay.spend(store, transaction.outpoint(vout), coin)?;
         }
         let inputs: &[_] = if coinbase { &[] } else { &transaction.inputs };
         for input in inputs.iter().rev() {
             match undo.next() {
                 Some((outpoint, coin)) if *outpoint == input.prevout => {
-                    overlay.create(*outpoint, *coin).map_err(failed)?;
+                    overlay.create(store, *outpoint, *coin)?;
                 }
-                Some(_) | None => return Err(undo_damaged(&block.hash)),
+                Some(_) | None => return Err(undo_damaged(&hash)),
             }
         }
     }
-    undo.next().map_or(Ok(()), |_| Err(undo_damaged(&block.hash)))
+    undo.next().map_or(Ok(()), |_| Err(undo_damaged(&hash)))
 }
 
 fn undo_damaged(hash: &BlockHash) -> StoreError {
@@ -124,41 +173,49 @@ impl Chain {
 
     /// Goes on towards `target`, for at most `budget` blocks.
     pub(super) fn advance(
-        &self,
+        &mut self,
         switch: &mut Switch,
         target: Index,
         budget: &mut usize,
     ) -> Result<Advance, StoreError> {
         while switch.at != target {
-            if *budget == 0 {
+            if *budget == 0 || !self.make_room(switch)? {
                 return Ok(Advance::Paused);
             }
             *budget -= 1;
-            if !self.tree.descends(target, switch.at) {
-                self.disconnect_one(switch)?;
-                continue;
-            }
-            let height = self.tree.at(switch.at).height + 1;
-            let next = self.tree.ancestor_of(target, height).expect("the target is higher");
-            match self.connect_one(switch, next) {
-                Ok(()) => {}
-                Err(ConnectError::Rule(reject)) => return Ok(Advance::Invalid(next, reject)),
-                Err(ConnectError::Store(error)) => return Err(error),
+            if let Some((index, reject)) = self.step(switch, target)? {
+                return Ok(Advance::Invalid(index, reject));
             }
         }
         Ok(Advance::Reached)
     }
 
+    /// Disconnects or connects one block on the way to `target`; the block that may not be connected, and why.
+    pub(super) fn step(
+        &self,
+        switch: &mut Switch,
+        target: Index,
+    ) -> Result<Option<(Index, Reject)>, StoreError> {
+        if !self.tree.descends(target, switch.at) {
+            self.disconnect_one(switch)?;
+            return Ok(None);
+        }
+        let height = self.tree.at(switch.at).height + 1;
+        let next = self.tree.ancestor_of(target, height).expect("the target is higher");
+        match self.connect_one(switch, next) {
+            Ok(()) => Ok(None),
+            Err(ConnectError::Rule(reject)) => Ok(Some((next, reject))),
+            Err(ConnectError::Store(error)) => Err(error),
+        }
+    }
+
     fn connect_one(&self, switch: &mut Switch, index: Index) -> Result<(), ConnectError> {
         let checked = self.body(index)?;
         let mut effects = self.connect(&switch.overlay, checked.block(), switch.at)?;
-        let block = ConnectedBlock {
-            block: Arc::clone(checked.block()),
-            hash: checked.hash(),
-            height: self.tree.at(index).height,
-            undo: Arc::new(std::mem::take(&mut effects.undo)),
-        };
-        Ok(switch.connect(index, block, &effects)?)
+        let undo = Arc::new(std::mem::take(&mut effects.undo));
+        let height = self.tree.at(index).height;
+        let block = ConnectedBlock::new(Arc::clone(checked.block()), checked.hash(), height, undo);
+        Ok(switch.connect(&*self.store, index, block, &effects)?)
     }
 
     fn disconnect_one(&self, switch: &mut Switch) -> Result<(), StoreError> {
@@ -167,8 +224,83 @@ impl Chain {
         let parent = self.tree.parent_of(index).ok_or_else(|| corrupt("two chains share no block"))?;
         let undo: Undo = self.reader.undo(&entry.hash)?.ok_or_else(|| undo_damaged(&entry.hash))?;
         let block: Arc<Block> = Arc::clone(self.body(index)?.block());
-        let block = ConnectedBlock { block, hash: entry.hash, height: entry.height, undo: Arc::new(undo) };
-        switch.disconnect(parent, block)
+        switch.disconnect(&*self.store, parent, &block, (entry.hash, entry.height), undo)
+    }
+
+    // -- bounded memory
+
+    /// What the reorganisation that is on its way holds in memory.
+    #[must_use]
+    pub fn switch_size(&self) -> SwitchSize {
+        self.switch.as_ref().map_or_else(SwitchSize::default, Switch::size)
+    }
+
+    /// Whether the switch holds more than it may.
+    pub(super) fn is_big(&self, switch: &Switch) -> bool {
+        switch.held_bytes > self.options.switch_bytes
+            || switch.overlay.len() * ENTRY_BYTES > self.options.overlay_bytes
+    }
+
+    /// Whether the tip would be better already, were the switch committed as it is.
+    pub(super) fn is_better(&self, switch: &Switch) -> bool {
+        self.tree.at(switch.at).work > self.tip().work
+    }
+
+    /// Takes out of memory what is too much. `false`: not yet, come again.
+    fn make_room(&mut self, switch: &mut Switch) -> Result<bool, StoreError> {
+        if !self.is_big(switch) {
+            return Ok(true);
+        }
+        if self.is_better(switch) {
+            return Ok(false); // it is committed as it is
+        }
+        if switch.held_bytes > self.options.switch_bytes {
+            self.release_blocks(switch)?;
+        }
+        while switch.overlay.len() * ENTRY_BYTES > self.options.overlay_bytes {
+            if !switch.overlay.is_spilled() {
+                match self.store.prepare_spill()? {
+                    Spilling::Never => return Ok(true),
+                    Spilling::NotYet => return Ok(false),
+                    Spilling::Ready => {}
+                }
+            }
+            self.store.spill(switch.overlay.spill(SPILL))?;
+        }
+        Ok(true)
+    }
+
+    /// Keeps only the ids of the blocks so far.
+    fn release_blocks(&mut self, switch: &mut Switch) -> Result<(), StoreError> {
+        for block in &switch.connected {
+            if let Some((_, undo)) = block.held()
+                && !self.store.stage_undo(&block.hash, undo)?
+            {
+                return Ok(()); // a store in memory has them all the same
+            }
+        }
+        for block in switch.disconnected.iter_mut().chain(&mut switch.connected) {
+            block.release(&self.reader);
+        }
+        switch.held_bytes = 0;
+        Ok(())
+    }
+
+    /// Spills what is left, a slice with each call, when anything was spilled: the commit needs it all in one place.
+    pub(super) fn gather(&mut self, switch: &mut Switch) -> Result<bool, StoreError> {
+        if switch.overlay.is_spilled() && switch.overlay.len() > 0 {
+            self.store.spill(switch.overlay.spill(SPILL))?;
+        }
+        Ok(!switch.overlay.is_spilled() || switch.overlay.len() == 0)
+    }
+
+    /// Begins anew from the active tip.
+    pub(super) fn restart(&mut self, switch: &mut Switch) -> Result<(), StoreError> {
+        if switch.overlay.is_spilled() {
+            self.store.discard_spilled()?;
+        }
+        *switch = Switch::new(self.tip_index());
+        Ok(())
     }
 
     /// A body that the tree says is there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Chain;
 use super::connect::ConnectError;
 use super::signature_cache::SignatureKey;
-use super::switch::{Advance, Switch};
+use super::switch::Switch;
 use crate::amount::Amount;
 use crate::block::Block;
 use crate::coins::Coin;
@@ -102,10 +102,10 @@ impl Chain {
         let entry = self.tree.at(parent);
         check_block_in_context(block, entry.height + 1, entry.median_time_past)?;
         let mut switch = Switch::new(self.tip_index());
-        let mut budget = usize::MAX;
-        match self.advance(&mut switch, parent, &mut budget)? {
-            Advance::Reached | Advance::Paused => {}
-            Advance::Invalid(..) => return Err(Reject::BadPrevBlock.into()),
+        while switch.at != parent {
+            if self.step(&mut switch, parent)?.is_some() {
+                return Err(Reject::BadPrevBlock.into());
+            }
         }
         Ok(self.connect(&switch.overlay, block, parent)?.fees)
     }

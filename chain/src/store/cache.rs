@@ -52,8 +52,8 @@ impl CoinCache {
     /// # Errors
     /// A coin that is spent twice, or that would overwrite an unspent one: a bug above us.
     pub(super) fn check(&self, change: &Change) -> Result<(), StoreError> {
-        let spent_again = change.spent.iter().find(|outpoint| self.get(outpoint) == Some(None));
-        if let Some(outpoint) = spent_again {
+        let spent_again = change.spent.iter().find(|(outpoint, _)| self.get(outpoint) == Some(None));
+        if let Some((outpoint, _)) = spent_again {
             return Err(StoreError::Corrupt {
                 what: format!("the coin set, where {outpoint} is spent twice"),
             });
@@ -61,7 +61,7 @@ impl CoinCache {
         // A transaction that is on both branches of a reorganisation makes its coins anew, at another height.
         let replaces = !change.disconnected.is_empty();
         let overwritten = change.created.iter().find(|(outpoint, _)| {
-            !replaces && matches!(self.get(outpoint), Some(Some(_))) && !change.spent.contains(outpoint)
+            !replaces && matches!(self.get(outpoint), Some(Some(_))) && !is_spent(change, outpoint)
         });
         match overwritten {
             Some((outpoint, _)) => {
@@ -69,6 +69,11 @@ impl CoinCache {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Adds a coin. `fresh`: the database is known not to have it.
@@ -125,6 +130,10 @@ impl CoinCache {
     }
 }
 
+fn is_spent(change: &Change, outpoint: &OutPoint) -> bool {
+    change.spent.iter().any(|(spent, _)| spent == outpoint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,12 +184,15 @@ mod tests {
         cache.spend(outpoint(2));
         let twice = Change { created: vec![(outpoint(1), coin(6))], ..Change::default() };
         assert!(cache.check(&twice).is_err());
-        let again = Change { spent: vec![outpoint(2)], ..Change::default() };
+        let again = Change { spent: vec![(outpoint(2), coin(5))], ..Change::default() };
         assert!(cache.check(&again).is_err());
         assert_eq!(cache.get(&outpoint(1)), Some(Some(coin(5))));
         assert_eq!(cache.dirty_bytes(), 2 * ENTRY_BYTES);
-        let both =
-            Change { created: vec![(outpoint(1), coin(6))], spent: vec![outpoint(1)], ..Change::default() };
+        let both = Change {
+            created: vec![(outpoint(1), coin(6))],
+            spent: vec![(outpoint(1), coin(5))],
+            ..Change::default()
+        };
         assert!(cache.check(&both).is_ok());
     }
 

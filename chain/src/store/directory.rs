@@ -10,7 +10,7 @@ use super::record::at;
 use crate::params::Params;
 
 /// The version of everything in the directory. Changing any layout changes it.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";

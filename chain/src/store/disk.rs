@@ -4,6 +4,7 @@
 //! syncs that: two syncs, and the second makes the whole change durable at once. Memory follows, and sled follows when
 //! memory is full ([`super::flush`]). Nothing that was acknowledged depends on what sled has written.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +16,15 @@ use super::journal_file::{self, Commit, Cursor, JournalFile};
 use super::reader::DiskReader;
 use super::record::Kind;
 use super::recover::{Recovery, open_index};
-use super::sled::{Scan, coin_key};
+use super::sled::Scan;
+use super::sled_scratch;
 use super::state::State;
-use super::{BlockReader, Loaded, Store, StoreError};
+use super::{BlockReader, Loaded, Spilling, Store, StoreError};
 use crate::block::Block;
 use crate::change::Change;
 use crate::codec::Encode;
-use crate::coins::{Coin, Undo};
+use crate::coin_stats::CoinStats;
+use crate::coins::{Coin, CoinDelta, Undo};
 use crate::hash::BlockHash;
 use crate::params::Params;
 use crate::transaction::OutPoint;
@@ -36,6 +39,8 @@ pub struct SledStore {
     /// What the database said at start, until it is loaded.
     scan: Option<Scan>,
     recovery: Recovery,
+    /// Where the undo data of blocks lies that a commit may name.
+    staged: BTreeMap<BlockHash, Position>,
     /// A write or sync failed: what is on disk is not known any more, and a retry may report success for lost data.
     failed: bool,
 }
@@ -61,19 +66,20 @@ impl SledStore {
         let lock = lock(&device, dir)?;
         check_format(&device, dir, params)?;
         let mut recovery = Recovery::default();
+        sled_scratch::discard(dir)?;
         let files = Arc::new(BlockFiles::new(&device, dir.join("blocks"), !is_used(dir))?);
         let is_new = files.numbers()?.is_empty();
         let journal = JournalFile::open(device.clone(), dir.join(journal_file::FILE), is_new)?;
         let (index, scan) = open_index(dir, &options, journal.length() > 0, &mut recovery)?;
         let reader = DiskReader::new(Arc::clone(&files), index.reader().clone(), lock);
         let limit = options.block_file_bytes.min(1 << 30);
-        let mut state = State::new(options, journal, index, reader);
+        let mut state = State::new(options, dir.to_path_buf(), journal, index, reader);
         let before = state.index.meta().clone();
         state.replay(&mut recovery)?;
         // a long replay flushes: then the database is read again when it is loaded
         let scan = Some(scan).filter(|_| *state.index.meta() == before);
         let blocks = Appender::open(device, files, state.standing.end, limit, &mut recovery.cut)?;
-        Ok(Self { state, blocks, scan, recovery, failed: false })
+        Ok(Self { state, blocks, scan, recovery, staged: BTreeMap::new(), failed: false })
     }
 
     /// What was found and done when the store was opened.
@@ -129,8 +135,14 @@ impl SledStore {
             self.append_body(hash, block, &mut bodies)?;
         }
         for connected in &change.connected {
-            self.append_body(&connected.hash, &connected.block, &mut bodies)?;
-            self.append_undo(&connected.hash, &connected.undo, &mut undo)?;
+            match connected.held() {
+                Some((block, spent)) => {
+                    self.append_body(&connected.hash, block, &mut bodies)?;
+                    self.append_undo(&connected.hash, spent, &mut undo)?;
+                }
+                // its body was stored before it was let go of
+                None => undo.extend(self.staged.remove_entry(&connected.hash)),
+            }
         }
         Ok((bodies, undo))
     }
@@ -151,14 +163,22 @@ impl SledStore {
 
     /// What a block spends follows from its ancestors: the undo data of an earlier connection is still right.
     fn append_undo(&mut self, hash: &BlockHash, undo: &Undo, written: &mut Placed) -> Result<(), StoreError> {
-        if self.state.reader.position(b'u', hash)?.is_none() {
-            let fill = |out: &mut Vec<u8>| {
-                hash.encode(out);
-                undo.encode(out);
-            };
-            written.push((*hash, self.blocks.append(Kind::Undo, fill)?));
+        if self.state.reader.position(b'u', hash)?.is_some() {
+            return Ok(());
         }
+        let position = match self.staged.remove(hash) {
+            Some(position) => position,
+            None => self.write_undo(hash, undo)?,
+        };
+        written.push((*hash, position));
         Ok(())
+    }
+
+    fn write_undo(&mut self, hash: &BlockHash, undo: &Undo) -> Result<Position, StoreError> {
+        self.blocks.append(Kind::Undo, |out| {
+            hash.encode(out);
+            undo.encode(out);
+        })
     }
 
     fn tell(&self, stage: Stage) -> Result<(), StoreError> {
@@ -176,10 +196,7 @@ impl Store for SledStore {
     }
 
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
-        match self.state.coins.get(outpoint) {
-            Some(known) => Ok(known),
-            None => self.state.index.reader().get(&coin_key(outpoint)),
-        }
+        self.state.coin(outpoint)
     }
 
     fn commit(&mut self, change: &Change) -> Result<(), StoreError> {
@@ -206,5 +223,41 @@ impl Store for SledStore {
             store.scan = None;
             store.state.flush()
         })
+    }
+
+    fn coin_stats(&self) -> Result<CoinStats, StoreError> {
+        Ok(self.state.tally.stats())
+    }
+
+    fn stage_undo(&mut self, hash: &BlockHash, undo: &Undo) -> Result<bool, StoreError> {
+        if !self.staged.contains_key(hash) && self.state.reader.position(b'u', hash)?.is_none() {
+            let position = self.guard(|store| store.write_undo(hash, undo))?;
+            self.staged.insert(*hash, position);
+        }
+        Ok(true)
+    }
+
+    fn prepare_spill(&mut self) -> Result<Spilling, StoreError> {
+        self.guard(|store| {
+            store.scan = None;
+            store.state.prepare_spill()
+        })
+    }
+
+    fn spill(&mut self, deltas: Vec<(OutPoint, CoinDelta)>) -> Result<(), StoreError> {
+        self.guard(|store| store.state.spill(deltas))
+    }
+
+    fn spilled(&self, outpoint: &OutPoint) -> Result<Option<CoinDelta>, StoreError> {
+        self.state.spilled(outpoint)
+    }
+
+    fn discard_spilled(&mut self) -> Result<(), StoreError> {
+        self.state.discard_spilled();
+        Ok(())
+    }
+
+    fn relieve(&mut self) -> Result<bool, StoreError> {
+        self.guard(|store| store.state.merge())
     }
 }

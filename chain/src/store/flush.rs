@@ -14,7 +14,11 @@ use super::device::{Device, DiskHook};
 use super::journal_file::Standing;
 use super::reader::DiskReader;
 use super::sled::{Index, Key, coin_key};
+use super::sled_scratch::Scratch;
+use super::tally::Tally;
 use crate::codec::Encode;
+use crate::coin_stats::CoinStats;
+use crate::coins::CoinDelta;
 use crate::transaction::OutPoint;
 
 /// Entries written with one batch: about 30 ms at sled's 14 µs an entry.
@@ -41,6 +45,16 @@ pub enum Stage {
     SyncJournal,
     /// The commit is durable: memory follows.
     Committed,
+    /// Coins of a reorganisation that are too many for memory go to the scratch.
+    Spill {
+        /// How many.
+        coins: usize,
+    },
+    /// A slice of what was spilled is merged into the database.
+    Merge {
+        /// Coins that were left before it, about.
+        left: usize,
+    },
     /// A flush begins.
     FlushBegin {
         /// Entries to be written.
@@ -138,6 +152,8 @@ impl SledOptions {
 #[derive(Debug)]
 struct Job {
     target: Standing,
+    /// What the coins amount to there.
+    stats: CoinStats,
     /// Keys of entries, then coins, that were dirty at the target; both are taken from the end.
     entries: Vec<Key>,
     coins: Vec<OutPoint>,
@@ -158,9 +174,36 @@ pub(super) struct Parts<'a> {
     pub(super) reader: &'a DiskReader,
     pub(super) coins: &'a mut CoinCache,
     pub(super) standing: Standing,
+    pub(super) tally: &'a Tally,
+    /// What the last deep reorganisation spilled.
+    pub(super) layer: &'a mut Option<Scratch>,
 }
 
 impl Parts<'_> {
+    /// Bytes that only a flush gives back, about.
+    fn dirty_bytes(&self) -> usize {
+        self.coins.dirty_bytes() + self.pending_bytes()
+    }
+
+    /// Writes a slice of the layer over the database into it, and says whether there is more. Nothing newer than the
+    /// layer is written before all of it is.
+    pub(super) fn merge(&mut self) -> Result<bool, StoreError> {
+        let Some(layer) = self.layer.as_mut() else { return Ok(false) };
+        let left = layer.len();
+        let slice = layer.next(SLICE)?;
+        if slice.is_empty() {
+            *self.layer = None;
+            return Ok(false);
+        }
+        self.tell(Stage::Merge { left })?;
+        let write = |(outpoint, delta): &(OutPoint, CoinDelta)| {
+            (coin_key(outpoint), delta.now.map(|coin| coin.to_bytes()))
+        };
+        let ahead = self.standing.cursor.offset;
+        self.index.apply(slice.iter().map(write).collect(), |meta| meta.ahead = meta.ahead.max(ahead))?;
+        Ok(true)
+    }
+
     fn pending_bytes(&self) -> usize {
         self.reader.pending.read().unwrap_or_else(PoisonError::into_inner).len() * PENDING_BYTES
     }
@@ -177,7 +220,11 @@ impl Flusher {
         if parts.coins.bytes() + parts.pending_bytes() > limit {
             parts.coins.evict_clean();
         }
-        let dirty = parts.coins.dirty_bytes() + parts.pending_bytes();
+        let dirty = parts.dirty_bytes();
+        if parts.layer.is_some() && dirty <= limit {
+            return parts.merge().map(drop);
+        }
+        while parts.merge()? {}
         let due = parts.standing.cursor.number - self.begun >= parts.options.flush_commits;
         if self.job.is_none() && (due || dirty > limit / 4 * 3) {
             self.begin(&parts)?;
@@ -190,11 +237,43 @@ impl Flusher {
 
     /// Writes everything, and moves the marker to where the store stands.
     pub(super) fn flush(&mut self, mut parts: Parts<'_>) -> Result<(), StoreError> {
+        while parts.merge()? {}
         self.finish(&mut parts)?;
         if parts.index.meta().marker != parts.standing {
             self.begin(&parts)?;
             self.finish(&mut parts)?;
         }
+        parts.coins.evict_clean();
+        Ok(())
+    }
+
+    /// Writes a slice, until the database has every coin and memory none. Says whether that is so.
+    pub(super) fn empty_cache(&mut self, mut parts: Parts<'_>) -> Result<bool, StoreError> {
+        if parts.merge()? {
+            return Ok(false);
+        }
+        if self.job.is_none() {
+            parts.coins.evict_clean();
+            if parts.coins.is_empty() {
+                return Ok(true);
+            }
+            self.begin(&parts)?;
+        }
+        self.step(&mut parts)?;
+        Ok(false)
+    }
+
+    /// In the middle of a commit that is replayed: writes what is too much for memory. The marker stays.
+    pub(super) fn within_commit(&mut self, mut parts: Parts<'_>) -> Result<(), StoreError> {
+        if parts.dirty_bytes() <= parts.options.cache_bytes {
+            return Ok(());
+        }
+        self.finish(&mut parts)?;
+        self.begin(&parts)?;
+        let meta = parts.index.meta();
+        let job = self.job.as_mut().expect("just begun");
+        (job.target, job.stats) = (meta.marker, meta.stats.clone());
+        self.finish(&mut parts)?;
         parts.coins.evict_clean();
         Ok(())
     }
@@ -213,7 +292,7 @@ impl Flusher {
         coins.reverse();
         parts.tell(Stage::FlushBegin { entries: entries.len() + coins.len() })?;
         self.begun = parts.standing.cursor.number;
-        self.job = Some(Job { target: parts.standing, entries, coins });
+        self.job = Some(Job { target: parts.standing, stats: parts.tally.stats(), entries, coins });
         Ok(())
     }
 
@@ -231,13 +310,14 @@ impl Flusher {
             parts.tell(Stage::FlushSlice { left })?;
             return job.write_slice(parts);
         }
-        let target = job.target;
+        let (target, stats) = (job.target, job.stats.clone());
         // first what the marker stands for, then the marker
         parts.tell(Stage::FlushSync)?;
         parts.index.sync(&parts.options.device())?;
         parts.tell(Stage::FlushMark)?;
         parts.index.apply(Vec::new(), |meta| {
             meta.marker = target;
+            meta.stats = stats;
             meta.ahead = meta.ahead.max(target.cursor.offset);
         })?;
         parts.index.sync(&parts.options.device())?;

@@ -72,8 +72,9 @@ impl Store for MemoryStore {
         let mut blocks = self.bodies.blocks.write().unwrap_or_else(PoisonError::into_inner);
         blocks.extend(change.stored.iter().map(|(hash, block)| (*hash, Arc::clone(block))));
         let mut undos = self.bodies.undos.write().unwrap_or_else(PoisonError::into_inner);
-        undos.extend(change.connected.iter().map(|block| (block.hash, Arc::clone(&block.undo))));
-        for outpoint in &change.spent {
+        let held = change.connected.iter().filter_map(|block| Some((block.hash, block.held()?)));
+        undos.extend(held.map(|(hash, (_, undo))| (hash, Arc::clone(undo))));
+        for (outpoint, _) in &change.spent {
             self.coins.remove(outpoint);
         }
         self.coins.extend(change.created.iter().copied());

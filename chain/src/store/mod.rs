@@ -16,7 +16,9 @@ mod record;
 mod recover;
 mod reindex;
 mod sled;
+mod sled_scratch;
 mod state;
+mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -30,7 +32,8 @@ use std::sync::Arc;
 
 use crate::block::Block;
 use crate::change::{Change, HeaderRecord};
-use crate::coins::{Coin, Undo};
+use crate::coin_stats::CoinStats;
+use crate::coins::{Coin, CoinDelta, Undo};
 use crate::hash::BlockHash;
 use crate::journal::Reorg;
 use crate::transaction::OutPoint;
@@ -113,7 +116,21 @@ pub trait BlockReader: Send + Sync {
     fn undo(&self, hash: &BlockHash) -> Result<Option<Undo>, StoreError>;
 }
 
+/// Whether a store takes coins of an overlay that has become too large for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spilling {
+    /// It is memory itself.
+    Never,
+    /// It must write out something first: ask again.
+    NotYet,
+    /// It does.
+    Ready,
+}
+
 /// Everything a store must do. Memory and sled implement it.
+///
+/// What is spilled and staged belongs to the switch that is on its way: a commit takes it in, and a restart throws it
+/// away. A store that is memory itself leaves all of it where it is.
 pub trait Store: Send {
     /// Everything that is read once, at start.
     fn load(&mut self) -> Result<Loaded, StoreError>;
@@ -127,4 +144,35 @@ pub trait Store: Send {
     fn reader(&self) -> Arc<dyn BlockReader>;
     /// Writes out what a restart would otherwise replay. Called at a clean stop.
     fn flush(&mut self) -> Result<(), StoreError>;
+    /// What all coins amount to at the committed tip.
+    fn coin_stats(&self) -> Result<CoinStats, StoreError> {
+        let mut stats = CoinStats::default();
+        self.for_each_coin(&mut |outpoint, coin| stats.insert(outpoint, coin))?;
+        Ok(stats)
+    }
+    /// Keeps the undo data of a block that is connected on the way to a new tip, until a commit names the block. `false`:
+    /// the commit must bring it.
+    fn stage_undo(&mut self, _hash: &BlockHash, _undo: &Undo) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+    /// Begins an empty scratch for [`Store::spill`], when it can.
+    fn prepare_spill(&mut self) -> Result<Spilling, StoreError> {
+        Ok(Spilling::Never)
+    }
+    /// Keeps coins that differ, in place of what was spilled of the same outpoints.
+    fn spill(&mut self, _deltas: Vec<(OutPoint, CoinDelta)>) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// What was spilled of `outpoint`.
+    fn spilled(&self, _outpoint: &OutPoint) -> Result<Option<CoinDelta>, StoreError> {
+        Ok(None)
+    }
+    /// Forgets everything that was spilled.
+    fn discard_spilled(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Does a slice of the work that a commit of spilled coins left behind, and says whether there is more.
+    fn relieve(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }

@@ -5,7 +5,7 @@
 //! `m` → [`Meta`]; `r` number (big-endian) → offset in the journal; `u` hash → where its undo data lies.
 //!
 //! What sled does, and what is done about it: its `flush` is `sync_file_range`, so `sync_data` on its file follows;
-//! large values are never synced, so none is larger than 200 bytes; the garbage of its epochs grows without bound, so
+//! large values are never synced, so none is larger than 3 KiB; the garbage of its epochs grows without bound, so
 //! it is drained after each batch; a damaged file can make it hang or panic, so it opens under a watchdog.
 
 use std::fs::File;
@@ -23,12 +23,20 @@ use super::journal_file::Standing;
 use super::record::at;
 use crate::change::HeaderRecord;
 use crate::codec::{Decode, DecodeError, Encode, Reader};
+use crate::coin_stats::CoinStats;
 use crate::coins::Coin;
 use crate::hash::{BlockHash, TaggedHash};
 use crate::transaction::OutPoint;
 
 /// Operations after which sled's epoch garbage needs another push to be freed, as measured.
 const OPERATIONS_PER_DRAIN: usize = 140;
+
+/// Frees the epoch garbage of so many operations.
+pub(super) fn drain(operations: usize) {
+    for _ in 0..operations / OPERATIONS_PER_DRAIN + 16 {
+        crossbeam_epoch::pin().flush();
+    }
+}
 
 /// The watchdog waits a second longer for each so many bytes of database.
 const OPEN_BYTES_PER_SECOND: u64 = 4 << 20;
@@ -38,7 +46,8 @@ const TAGS: [u8; 5] = *b"bchru";
 
 /// What is written with every batch: what the database stands for.
 ///
-/// Layout: marker (offset u64, number u64; flag, tip; file u32, length u32) ‖ ahead u64 ‖ counts 5 × u64 ‖ coin sum u128.
+/// Layout: marker (offset u64, number u64; flag, tip; file u32, length u32) ‖ ahead u64 ‖ counts 5 × u64 ‖ coin sum u128 ‖
+/// coin statistics 2,064.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Meta {
     /// Every commit before it is in the database; a start replays from here.
@@ -49,6 +58,8 @@ pub(super) struct Meta {
     pub(super) counts: [u64; 5],
     /// The sum of a hash of each coin: an entry that vanishes or changes in silence is noticed by a full read.
     pub(super) coin_sum: u128,
+    /// What the coins amount to at the marker, whatever the entries are.
+    pub(super) stats: CoinStats,
 }
 
 impl Encode for Meta {
@@ -59,6 +70,7 @@ impl Encode for Meta {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&self.coin_sum.to_le_bytes());
+        self.stats.encode(out);
     }
 }
 
@@ -69,7 +81,8 @@ impl Decode for Meta {
         for count in &mut counts {
             *count = reader.u64()?;
         }
-        Ok(Self { marker, ahead, counts, coin_sum: u128::from_le_bytes(reader.array()?) })
+        let coin_sum = u128::from_le_bytes(reader.array()?);
+        Ok(Self { marker, ahead, counts, coin_sum, stats: CoinStats::decode(reader)? })
     }
 }
 
@@ -98,7 +111,7 @@ pub(super) fn reorg_key(number: u64) -> Key {
     key
 }
 
-fn outpoint_of(key: &[u8]) -> Option<OutPoint> {
+pub(super) fn outpoint_of(key: &[u8]) -> Option<OutPoint> {
     let txid = key.get(1..33)?.try_into().ok()?;
     let vout = key.get(33..)?.try_into().ok()?;
     Some(OutPoint { txid: crate::hash::Txid(txid), vout: u32::from_be_bytes(vout) })
@@ -124,14 +137,14 @@ pub(super) enum Broken {
 /// A handle for reading, from any thread.
 #[derive(Debug, Clone)]
 pub(super) struct IndexReader {
-    db: Db,
-    path: PathBuf,
-    note: PathBuf,
+    pub(super) db: Db,
+    pub(super) path: PathBuf,
+    pub(super) note: PathBuf,
 }
 
 impl IndexReader {
     /// Runs `read`; what goes wrong is fatal, and makes the next start rebuild the database.
-    fn guard<T>(&self, read: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn guard<T>(&self, read: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T, StoreError> {
         let reason = match catch_unwind(AssertUnwindSafe(|| read(&self.db))) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error.to_string(),
@@ -307,9 +320,7 @@ impl Index {
         batch.insert(b"m", meta.to_bytes());
         self.reader.guard(|db| db.apply_batch(batch))?;
         self.meta = meta;
-        for _ in 0..count / OPERATIONS_PER_DRAIN + 16 {
-            crossbeam_epoch::pin().flush();
-        }
+        drain(count);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What the database and the memory in front of it say together, and how the journal brings them up to date.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::cache::CoinCache;
@@ -7,12 +9,14 @@ use super::flush::{Flusher, Parts, SledOptions, Stage};
 use super::journal_file::{Commit, Cursor, JournalFile, Standing};
 use super::reader::DiskReader;
 use super::recover::Recovery;
-use super::sled::{Index, Scan, hash_key, reorg_key};
-use super::{BlockReader, Loaded, StoreError};
+use super::sled::{Index, Scan, coin_key, hash_key, reorg_key};
+use super::sled_scratch::Scratch;
+use super::tally::Tally;
+use super::{BlockReader, Loaded, Spilling, StoreError};
 use crate::block::Block;
 use crate::change::{Change, HeaderRecord};
 use crate::codec::{Decode, Encode, Reader};
-use crate::coins::Coin;
+use crate::coins::{Coin, CoinDelta};
 use crate::hash::BlockHash;
 use crate::transaction::OutPoint;
 
@@ -25,16 +29,46 @@ pub(super) struct State {
     pub(super) coins: CoinCache,
     pub(super) standing: Standing,
     pub(super) flusher: Flusher,
+    /// What the coins amount to.
+    pub(super) tally: Tally,
+    dir: PathBuf,
+    /// What the switch that is on its way has spilled.
+    scratch: Option<Scratch>,
+    scratches: u64,
+    /// What a committed switch had spilled: it lies over the coins of the database, and under those in memory.
+    layer: Option<Scratch>,
 }
 
 impl State {
     /// The state at the database's marker.
-    pub(super) fn new(options: SledOptions, journal: JournalFile, index: Index, reader: DiskReader) -> Self {
+    pub(super) fn new(
+        options: SledOptions,
+        dir: PathBuf,
+        journal: JournalFile,
+        index: Index,
+        reader: DiskReader,
+    ) -> Self {
         let standing = index.meta().marker;
+        let tally = Tally::new(index.meta().stats.clone());
         let mut flusher = Flusher::default();
         flusher.start_at(standing.cursor.number);
         let reader = Arc::new(reader);
-        Self { options, journal, index, reader, coins: CoinCache::default(), standing, flusher }
+        let coins = CoinCache::default();
+        let (scratch, scratches, layer) = (None, 0, None);
+        Self {
+            options,
+            journal,
+            index,
+            reader,
+            coins,
+            standing,
+            flusher,
+            tally,
+            dir,
+            scratch,
+            scratches,
+            layer,
+        }
     }
 
     /// Replays what the database does not hold.
@@ -66,14 +100,29 @@ impl State {
         for hash in &commit.disconnected {
             let block = self.acknowledged_block(hash)?;
             let undo = self.reader.undo(hash)?.ok_or_else(|| missing("the undo data", hash))?;
-            self.disconnect(&block, undo.spent, fresh)
+            let height = self.height_of(hash)?;
+            self.disconnect(&block, height, undo.spent, fresh)
                 .ok_or_else(|| missing("some of the undo data", hash))?;
+            self.within_commit()?;
         }
         for (hash, height) in &commit.connected {
             let block = self.acknowledged_block(hash)?;
+            let undo = self.reader.undo(hash)?.ok_or_else(|| missing("the undo data", hash))?;
+            undo.spent.into_iter().for_each(|(outpoint, coin)| self.tally.spend(outpoint, coin));
             self.connect(&block, *height, fresh);
+            self.within_commit()?;
         }
         Ok(())
+    }
+
+    fn within_commit(&mut self) -> Result<(), StoreError> {
+        let (flusher, parts) = self.parts();
+        flusher.within_commit(parts)
+    }
+
+    fn height_of(&self, hash: &BlockHash) -> Result<u32, StoreError> {
+        let record: Option<HeaderRecord> = self.reader.get(&hash_key(b'h', hash))?;
+        record.map(|record| record.height).ok_or_else(|| missing("the header", hash))
     }
 
     fn connect(&mut self, block: &Block, height: u32, fresh: bool) {
@@ -85,19 +134,29 @@ impl State {
             for (output, vout) in transaction.outputs.iter().zip(0..) {
                 let coin = Coin { output: *output, height, coinbase };
                 self.coins.create(transaction.outpoint(vout), coin, fresh);
+                self.tally.create(transaction.outpoint(vout), coin);
             }
         }
     }
 
     /// Backwards, so that a coin which the block both made and spent is gone in the end; `None`: too little undo data.
-    fn disconnect(&mut self, block: &Block, mut spent: Vec<(OutPoint, Coin)>, fresh: bool) -> Option<()> {
+    fn disconnect(
+        &mut self,
+        block: &Block,
+        height: u32,
+        mut spent: Vec<(OutPoint, Coin)>,
+        fresh: bool,
+    ) -> Option<()> {
         for transaction in block.transactions.iter().rev() {
-            for (_, vout) in transaction.outputs.iter().zip(0..) {
+            let coinbase = transaction.is_coinbase();
+            for (output, vout) in transaction.outputs.iter().zip(0..) {
                 self.coins.spend(transaction.outpoint(vout));
+                self.tally.spend(transaction.outpoint(vout), Coin { output: *output, height, coinbase });
             }
-            for input in transaction.inputs.iter().rev().filter(|_| !transaction.is_coinbase()) {
+            for input in transaction.inputs.iter().rev().filter(|_| !coinbase) {
                 let (outpoint, coin) = spent.pop().filter(|(outpoint, _)| *outpoint == input.prevout)?;
                 self.coins.create(outpoint, coin, fresh);
+                self.tally.create(outpoint, coin);
             }
         }
         spent.is_empty().then_some(())
@@ -130,14 +189,65 @@ impl State {
 
     /// Takes over what a durable change did to the coins.
     pub(super) fn absorb_coins(&mut self, change: &Change) {
-        for outpoint in &change.spent {
+        if change.spilled {
+            self.layer = self.scratch.take();
+            let stats = self.layer.as_ref().map(Scratch::stats).unwrap_or_default();
+            self.tally.add(&stats);
+        }
+        for (outpoint, coin) in &change.spent {
             self.coins.spend(*outpoint);
+            self.tally.spend(*outpoint, *coin);
         }
         // a reorganisation may make a coin anew that the database has, at another height
         let fresh = change.disconnected.is_empty();
         for (outpoint, coin) in &change.created {
             self.coins.create(*outpoint, *coin, fresh);
+            self.tally.create(*outpoint, *coin);
         }
+    }
+
+    // -- what is too much for memory
+
+    /// Makes way for a scratch: only the database may have coins under it.
+    pub(super) fn prepare_spill(&mut self) -> Result<Spilling, StoreError> {
+        let (flusher, parts) = self.parts();
+        if !flusher.empty_cache(parts)? {
+            return Ok(Spilling::NotYet);
+        }
+        self.scratches += 1;
+        self.scratch = Some(Scratch::begin(&self.dir, self.scratches)?);
+        Ok(Spilling::Ready)
+    }
+
+    pub(super) fn spill(&mut self, deltas: Vec<(OutPoint, CoinDelta)>) -> Result<(), StoreError> {
+        self.options.tell(&self.dir, Stage::Spill { coins: deltas.len() })?;
+        self.scratch.as_mut().map_or(Ok(()), |scratch| scratch.put(deltas))
+    }
+
+    pub(super) fn spilled(&self, outpoint: &OutPoint) -> Result<Option<CoinDelta>, StoreError> {
+        self.scratch.as_ref().map_or(Ok(None), |scratch| scratch.get(outpoint))
+    }
+
+    pub(super) fn discard_spilled(&mut self) {
+        self.scratch = None;
+    }
+
+    /// Merges a slice of what was spilled, and says whether there is more.
+    pub(super) fn merge(&mut self) -> Result<bool, StoreError> {
+        self.parts().1.merge()
+    }
+
+    /// The coin at `outpoint`.
+    pub(super) fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        if let Some(known) = self.coins.get(outpoint) {
+            return Ok(known);
+        }
+        if let Some(layer) = &self.layer
+            && let Some(delta) = layer.get(outpoint)?
+        {
+            return Ok(delta.now);
+        }
+        self.index.reader().get(&coin_key(outpoint))
     }
 
     /// Flushes as much as is due.
@@ -153,8 +263,8 @@ impl State {
     }
 
     fn parts(&mut self) -> (&mut Flusher, Parts<'_>) {
-        let Self { options, index, reader, coins, standing, flusher, .. } = self;
-        (flusher, Parts { options, index, reader, coins, standing: *standing })
+        let Self { options, index, reader, coins, standing, flusher, tally, layer, .. } = self;
+        (flusher, Parts { options, index, reader, coins, standing: *standing, tally, layer })
     }
 
     /// Everything that is read once at start: `scan` from the database, and what is on its way there.
@@ -185,9 +295,13 @@ impl State {
 
     /// Calls `visit` with every coin, in the order of outpoints: the database's, as memory has changed them.
     pub(super) fn for_each_coin(&self, visit: &mut dyn FnMut(&OutPoint, &Coin)) -> Result<(), StoreError> {
-        let dirty = self.coins.dirty();
-        let mut dirty =
-            dirty.iter().map(|outpoint| (*outpoint, self.coins.unwritten(outpoint).flatten())).peekable();
+        // a whole layer in memory: only between a deep reorganisation and the end of its merge
+        let layer = self.layer.as_ref().map_or(Ok(Vec::new()), Scratch::all)?;
+        let mut dirty: BTreeMap<_, _> =
+            layer.into_iter().map(|(outpoint, delta)| (outpoint, delta.now)).collect();
+        let in_memory = self.coins.dirty();
+        dirty.extend(in_memory.iter().map(|outpoint| (*outpoint, self.coins.unwritten(outpoint).flatten())));
+        let mut dirty = dirty.into_iter().peekable();
         self.index.for_each_coin(|outpoint, coin| {
             while let Some((earlier, coin)) = dirty.next_if(|(dirty, _)| *dirty < outpoint) {
                 coin.iter().for_each(|coin| visit(&earlier, coin));

@@ -14,3 +14,4 @@ mod places;
 mod queries;
 mod story;
 mod transactions;
+mod worst;

@@ -250,9 +250,9 @@ fn sto_17_another_format_or_network_is_refused_and_nothing_changed() {
     assert!(matches!(other, Some(StoreError::Network { .. })), "{other:?}");
     let path = dir.path().join("FORMAT");
     let text = fs::read_to_string(&path).expect("read");
-    fs::write(&path, format!("2 {}", &text[2..])).expect("written");
+    fs::write(&path, format!("3 {}", &text[2..])).expect("written");
     let newer = open(dir.path(), small()).err().expect("refused");
-    assert!(matches!(newer, StoreError::Format { found: 2, known: 1, .. }), "{newer}");
+    assert!(matches!(newer, StoreError::Format { found: 3, known: 2, .. }), "{newer}");
     assert!(newer.to_string().contains("newer program"));
     let reindex = SledStore::reindex(dir.path(), &params(), small()).err();
     assert!(matches!(reindex, Some(StoreError::Format { .. })), "{reindex:?}");

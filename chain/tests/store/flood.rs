@@ -66,13 +66,8 @@ impl Flood {
             headers: vec![record],
             stored: vec![(hash, Arc::clone(&block))],
             created,
-            spent: spent.iter().map(|(outpoint, _)| *outpoint).collect(),
-            connected: vec![ConnectedBlock {
-                block,
-                hash,
-                height: self.height,
-                undo: Arc::new(Undo { spent }),
-            }],
+            spent: spent.clone(),
+            connected: vec![ConnectedBlock::new(block, hash, self.height, Arc::new(Undo { spent }))],
             tip: Some(hash),
             ..Change::default()
         }

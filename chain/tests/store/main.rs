@@ -1,6 +1,7 @@
 //! The store on disk: against a naive model, and against everything that breaks disks and processes.
 
 mod chain;
+mod deep;
 mod faults;
 mod flood;
 mod model;

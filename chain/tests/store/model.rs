@@ -157,7 +157,7 @@ fn a_coin_that_a_flush_wrote_and_a_later_commit_spent_stays_spent_after_a_crash(
     store.commit(&spending).expect("committed");
     let store = open(&copies.path().join("0"), SledOptions::default()).expect("opened");
     assert_eq!(store.recovery().replayed, 2, "the crash came before the marker moved");
-    for outpoint in &spending.spent {
+    for (outpoint, _) in &spending.spent {
         assert_eq!(store.coin(outpoint).expect("readable"), None);
     }
     let mut count = 0;
@@ -176,10 +176,15 @@ fn a_coin_made_anew_at_another_height_is_gone_when_it_is_spent() {
     let (outpoint, coin) = flood.coins[0];
     let old = flood.mint(1).connected;
     let again = Coin { height: 9, ..coin };
-    let reorg = Change { disconnected: old, created: vec![(outpoint, again)], ..Change::default() };
+    let reorg = Change {
+        disconnected: old,
+        spent: vec![(outpoint, coin)],
+        created: vec![(outpoint, again)],
+        ..Change::default()
+    };
     store.commit(&reorg).expect("committed");
     assert_eq!(store.coin(&outpoint).expect("readable"), Some(again));
-    store.commit(&Change { spent: vec![outpoint], ..Change::default() }).expect("committed");
+    store.commit(&Change { spent: vec![(outpoint, again)], ..Change::default() }).expect("committed");
     assert_eq!(store.coin(&outpoint).expect("readable"), None);
     store.flush().expect("flushed");
     assert_eq!(store.coin(&outpoint).expect("readable"), None);

@@ -35,15 +35,15 @@ struct Mined {
 }
 
 impl Mined {
-    fn new(connected: &[ConnectedBlock]) -> Self {
+    fn new(connected: &[ConnectedBlock]) -> Result<Self, StoreError> {
         let mut mined = Self { by_txid: BTreeMap::new(), spends: BTreeMap::new() };
         for block in connected {
-            for tx in &block.block.transactions {
+            for tx in &block.block()?.transactions {
                 mined.by_txid.insert(tx.txid(), block.hash);
                 mined.spends.extend(tx.inputs.iter().map(|input| (input.prevout, tx.txid())));
             }
         }
-        mined
+        Ok(mined)
     }
 
     /// The transaction was mined, or a coin of it was spent by another.
@@ -60,11 +60,14 @@ impl Mined {
 
 impl Mempool {
     /// Follows the chain: `change` was committed.
-    pub(crate) fn apply(&mut self, change: &Change, now: Time) -> Removed {
-        let mined = Mined::new(&change.connected);
+    ///
+    /// # Errors
+    /// The store's, when a block must be read again.
+    pub(crate) fn apply(&mut self, change: &Change, now: Time) -> Result<Removed, StoreError> {
+        let mined = Mined::new(&change.connected)?;
         let mut removed = Removed::new();
         for block in &change.connected {
-            for tx in &block.block.transactions {
+            for tx in &block.block()?.transactions {
                 self.confirm(tx, block, &mut removed);
             }
             self.estimator.block(block.height);
@@ -75,9 +78,9 @@ impl Mempool {
         if change.disconnected.is_empty() {
             self.settle_returning(&mined, &mut removed);
         } else {
-            self.bring_back(change, &mined, &mut removed);
+            self.bring_back(change, &mined, &mut removed)?;
         }
-        removed
+        Ok(removed)
     }
 
     fn confirm(&mut self, tx: &Transaction, block: &ConnectedBlock, removed: &mut Removed) {
@@ -96,19 +99,25 @@ impl Mempool {
     }
 
     /// Queues what a reorganisation brings back, and drops of it what the new branch has decided.
-    fn bring_back(&mut self, change: &Change, mined: &Mined, removed: &mut Removed) {
+    fn bring_back(
+        &mut self,
+        change: &Change,
+        mined: &Mined,
+        removed: &mut Removed,
+    ) -> Result<(), StoreError> {
         // disconnected blocks are listed from the old tip down
-        let disconnected = change.disconnected.iter().rev().flat_map(|block| &block.block.transactions);
         let mut queue: Vec<Returning> = Vec::new();
         let mut displaced: BTreeMap<u64, Arc<Entry>> = BTreeMap::new();
-        for tx in disconnected {
-            if !mined.by_txid.contains_key(&tx.txid()) {
-                for child in self.children_of(&tx.txid()).collect::<BTreeSet<_>>() {
-                    displaced.extend(self.displace(&child));
+        for block in change.disconnected.iter().rev() {
+            for tx in &block.block()?.transactions {
+                if !mined.by_txid.contains_key(&tx.txid()) {
+                    for child in self.children_of(&tx.txid()).collect::<BTreeSet<_>>() {
+                        displaced.extend(self.displace(&child));
+                    }
                 }
-            }
-            if !tx.is_coinbase() {
-                queue.push(Returning { tx: tx.clone(), entry_since: None });
+                if !tx.is_coinbase() {
+                    queue.push(Returning { tx: tx.clone(), entry_since: None });
+                }
             }
         }
         let fragile: Vec<Txid> =
@@ -122,6 +131,7 @@ impl Mempool {
         queue.extend(std::mem::take(&mut self.returning));
         self.returning = queue.into_iter().collect();
         self.settle_returning(mined, removed);
+        Ok(())
     }
 
     fn displace(&mut self, txid: &Txid) -> impl Iterator<Item = (u64, Arc<Entry>)> + use<> {

@@ -278,10 +278,10 @@ impl Campaign {
         }
         let tip = self.victim.rpc.tip().1;
         let (count, hash) = self.source.coins_at(&tip);
-        let info = self.victim.rpc.call("gettxoutsetinfo", &json!(["hash_serialized_3"]));
+        let info = self.victim.rpc.call("gettxoutsetinfo", &json!(["lthash"]));
         assert_eq!(info["bestblock"], json!(tip));
         assert_eq!(info["txouts"], json!(count), "the coins at {tip}");
-        assert_eq!(info["hash_serialized_3"], json!(hash), "the coins equal a replay from the genesis");
+        assert_eq!(info["lthash"], json!(hash), "the coins equal a replay from the genesis");
     }
 }
 

@@ -114,8 +114,8 @@ impl Victim {
     /// The tip, and the hash of all coins.
     #[must_use]
     pub fn state(&self) -> (String, Value) {
-        let info = self.rpc.call("gettxoutsetinfo", &json!(["hash_serialized_3"]));
-        (self.rpc.tip().1, info["hash_serialized_3"].clone())
+        let info = self.rpc.call("gettxoutsetinfo", &json!(["lthash"]));
+        (self.rpc.tip().1, info["lthash"].clone())
     }
 
     /// The store's steps, as its log says.

@@ -153,16 +153,16 @@ fn try_damaged(victim: &mut Victim, name: &Path, fault: Fault, state: &(String, 
         tine_tests::process::wait_for(&what, PATIENCE, || (victim.rpc.tip().1 == state.0).then_some(()));
         assert_eq!(victim.state(), *state, "{what}");
     }
-    let info = victim.rpc.try_call("gettxoutsetinfo", &json!(["hash_serialized_3"]));
+    let info = victim.rpc.try_call("gettxoutsetinfo", &json!(["lthash"]));
     if let Ok(info) = info
         && name.starts_with("blocks")
     {
         // a body that is damaged can't be downloaded: then the coins are those of before
         if info["bestblock"] != json!(state.0) {
             let coins = naive::replay(&naive::download(&victim.rpc));
-            assert_eq!(info["hash_serialized_3"], json!(naive::hash(&coins)), "{what}");
+            assert_eq!(info["lthash"], json!(naive::hash(&coins)), "{what}");
         } else {
-            assert_eq!(info["hash_serialized_3"], state.1, "{what}");
+            assert_eq!(info["lthash"], state.1, "{what}");
         }
     }
     victim.tine.kill();

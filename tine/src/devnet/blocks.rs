@@ -100,7 +100,9 @@ impl Board {
                 for block in &change.connected {
                     let sighting = self.sighting(block.height, block.hash);
                     sighting.seen.entry(place).or_insert(stamped.time);
-                    sighting.body.get_or_insert_with(|| Arc::clone(&block.block));
+                    if let Some((body, _)) = block.held() {
+                        sighting.body.get_or_insert_with(|| Arc::clone(body));
+                    }
                     self.print_complete(block.height, block.hash);
                 }
                 for (hash, block) in &change.stored {

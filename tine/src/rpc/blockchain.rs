@@ -19,9 +19,6 @@ use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, op
 use super::shapes::{self, ScriptPubKey, TransactionJson};
 use crate::view::{BlockInfo, BlockStatus, TipStatus, View};
 
-/// Bytes of an outpoint and a coin, encoded.
-const COIN_SIZE: u64 = 36 + 44;
-
 const HASH: super::registry::Param = required("blockhash", Kind::Hex, "The block's id.");
 
 pub(crate) const METHODS: &[Method] = &[
@@ -105,9 +102,9 @@ pub(crate) const METHODS: &[Method] = &[
     Method {
         name: "gettxoutsetinfo",
         category: Category::Blockchain,
-        params: &[optional("hash_type", Kind::Text, "hash_serialized_3 (default) or none.")],
-        help: "All unspent outputs in sum. The hash is over our own encoding of outpoint and coin, in the order of \
-               outpoints: two nodes with the same coins have the same hash.",
+        params: &[optional("hash_type", Kind::Text, "lthash (default) or none.")],
+        help: "All unspent outputs in sum, as kept while blocks connect: nothing is read. The hash is LtHash over \
+               BLAKE3: two nodes with the same coins have the same hash, in whatever order these came.",
         handler: Handler::Now(get_tx_out_set_info),
     },
 ];
@@ -432,33 +429,32 @@ struct TxOutSetInfo {
     txouts: u64,
     bogosize: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hash_serialized_3: Option<String>,
+    lthash: Option<String>,
     total_amount: Coins,
-    transactions: u64,
     disk_size: u64,
 }
 
 fn get_tx_out_set_info(call: &Call) -> Outcome {
-    let hash_type: Cow<'_, str> =
-        call.params.optional::<String>(0)?.map_or("hash_serialized_3".into(), Into::into);
+    let hash_type: Cow<'_, str> = call.params.optional::<String>(0)?.map_or("lthash".into(), Into::into);
     let with_hash = match hash_type.as_ref() {
-        "hash_serialized_3" => true,
+        "lthash" => true,
         "none" => false,
-        other => return Err(RpcError::invalid(format!("'{other}' is not a valid hash_type"))),
+        other => {
+            return Err(RpcError::invalid(format!("'{other}' is not a valid hash_type: lthash or none")));
+        }
     };
     let disk_size = call.context.size_on_disk();
-    let (set, height, bestblock) = call.context.node.with_blocking(move |node, _| {
+    let (stats, height, bestblock) = call.context.node.with_blocking(move |node, _| {
         let tip = node.chain().tip();
-        node.chain().coin_set().map(|set| (set, tip.height, tip.hash))
+        node.chain().coin_stats().map(|stats| (stats, tip.height, tip.hash))
     })??;
     answer(&TxOutSetInfo {
         height,
         bestblock,
-        txouts: set.coins,
-        bogosize: set.coins * COIN_SIZE,
-        hash_serialized_3: with_hash.then(|| hex::encode(set.hash)),
-        total_amount: set.total.into(),
-        transactions: set.transactions,
+        txouts: stats.coins,
+        bogosize: stats.bogosize(),
+        lthash: with_hash.then(|| hex::encode(stats.hash.digest())),
+        total_amount: stats.total().into(),
         disk_size,
     })
 }

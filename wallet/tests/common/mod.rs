@@ -121,12 +121,7 @@ impl Toy {
 
     fn connected(&self, hash: &BlockHash) -> ConnectedBlock {
         let entry = &self.entries[hash];
-        ConnectedBlock {
-            block: Arc::clone(&entry.block),
-            hash: *hash,
-            height: entry.height,
-            undo: Arc::clone(&entry.undo),
-        }
+        ConnectedBlock::new(Arc::clone(&entry.block), *hash, entry.height, Arc::clone(&entry.undo))
     }
 
     fn branch(&self, tip: BlockHash) -> Vec<BlockHash> {
@@ -152,8 +147,11 @@ impl Toy {
         for wallet in wallets.iter_mut() {
             wallet.apply(&change).unwrap();
         }
-        let returned =
-            change.disconnected.iter().rev().flat_map(|block| block.block.transactions[1..].to_vec());
+        let returned = change
+            .disconnected
+            .iter()
+            .rev()
+            .flat_map(|block| block.block().unwrap().transactions[1..].to_vec());
         let mut candidates: Vec<_> = returned.collect();
         candidates.append(&mut self.mempool);
         self.settle(candidates, &change, wallets);
@@ -163,7 +161,7 @@ impl Toy {
     fn settle(&mut self, candidates: Vec<Arc<Transaction>>, change: &Change, wallets: &mut [&mut Wallet]) {
         let mut view = (*self.coins_at(&self.tip())).clone();
         let mut spenders = BTreeMap::new();
-        for block in change.connected.iter().flat_map(|block| &block.block.transactions) {
+        for block in change.connected.iter().flat_map(|block| block.block().unwrap().transactions.clone()) {
             for input in &block.inputs {
                 spenders.insert(input.prevout, block.txid());
             }
@@ -177,10 +175,9 @@ impl Toy {
                 self.mempool.push(tx);
                 continue;
             }
-            let confirmed = change
-                .connected
-                .iter()
-                .any(|block| block.block.transactions.iter().any(|other| other.txid() == tx.txid()));
+            let confirmed = change.connected.iter().any(|block| {
+                block.block().unwrap().transactions.iter().any(|other| other.txid() == tx.txid())
+            });
             // directly, or through a parent that was dropped for it
             let conflict = tx.inputs.iter().find_map(|input| {
                 let direct = spenders
