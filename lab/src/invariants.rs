@@ -418,7 +418,8 @@ impl Watch {
                 if let Some(reorg) = &change.reorg {
                     let fates = reorg.transactions.iter().filter(|fate| fate.fate == Fate::Returned);
                     let returned: BTreeSet<_> = fates.map(|fate| fate.txid).collect();
-                    let old = change.disconnected.iter().flat_map(|block| &block.block.transactions);
+                    let old = change.disconnected.iter().filter_map(|block| block.held());
+                    let old = old.flat_map(|(body, _)| &body.transactions);
                     let back = old.filter(|transaction| returned.contains(&transaction.txid()));
                     returning.extend(back.map(|transaction| (transaction.txid(), transaction.clone())));
                     if reorg.new_work <= reorg.old_work {
@@ -427,8 +428,8 @@ impl Watch {
                         self.violation.get_or_insert((time, Violation::IdleReorg { node, old, new }));
                     }
                 }
-                for block in &change.connected {
-                    for transaction in &block.block.transactions {
+                for (body, _) in change.connected.iter().filter_map(|block| block.held()) {
+                    for transaction in &body.transactions {
                         returning.remove(&transaction.txid());
                     }
                 }
