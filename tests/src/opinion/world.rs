@@ -369,7 +369,20 @@ impl World {
             },
         );
         let reference = self.reference.submit_block(bytes, u64::from(self.now_secs));
-        self.agree("block", chain, reference, bytes)
+        let verdict = self.agree("block", chain, reference, bytes)?;
+        if verdict == Verdict::Accepted {
+            self.keep_if_new(bytes);
+        }
+        Ok(verdict)
+    }
+
+    /// Damage can leave a valid block, where the proof of work is easy: others may build on it then.
+    fn keep_if_new(&mut self, bytes: &[u8]) {
+        let block = Arc::new(Block::from_bytes(bytes).expect("it was accepted"));
+        let find = |hash| self.drawings.blocks.iter().position(|drawn| drawn.block.hash() == hash);
+        if let (None, Some(parent)) = (find(block.hash()), find(block.header.prev_block)) {
+            self.drawings.keep(&block, parent);
+        }
     }
 
     fn header(&mut self, bytes: &[u8]) -> Judged<Verdict> {
