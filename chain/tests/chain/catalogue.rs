@@ -1,21 +1,16 @@
 //! Rows of the catalogue (`tests/catalogue/cases.csv`) that have no other place.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tine_chain::amount::{Amount, COIN};
+use tine_chain::amount::COIN;
 use tine_chain::block::Block;
 use tine_chain::chain::{Chain, ChainOptions, Inserted};
 use tine_chain::codec::{Decode as _, DecodeError, Encode as _};
 use tine_chain::coins::Coin;
-use tine_chain::hash::{BlockHash, Txid};
-use tine_chain::policy::Policy;
 use tine_chain::reject::{Fault, Reject};
-use tine_chain::rules::check_witnesses;
-use tine_chain::signature::public_key;
 use tine_chain::store::{SledOptions, SledStore};
 use tine_chain::testing::{TestTree, stored_coins};
 use tine_chain::time::Time;
-use tine_chain::transaction::{OutPoint, SEQUENCE_FINAL, TxData, TxIn, TxOut, Witness};
 
 /// Every honest block is too early for a clock that is three hours behind. None is marked, nobody is at fault, and all
 /// are taken once the clock is right.
@@ -138,34 +133,4 @@ fn utx_07_height_and_coinbase_flag_survive_a_restart_and_a_reorganisation() {
     assert_eq!(tree.submit(&mut chain, "early"), Err(Reject::DuplicateInvalid));
     tree.deliver(&mut chain, "b5");
     assert_eq!(tree.tip(&chain), "b5");
-}
-
-/// CVE-2013-2292: a transaction's hashing was once quadratic in its inputs. Four times the inputs would then cost sixteen
-/// times as much.
-#[test]
-#[allow(clippy::disallowed_methods)] // a ratio of two times, each the best of several
-fn blk_30_four_times_the_inputs_cost_about_four_times_as_much() {
-    let key = public_key(&[1; 32]);
-    let cost = |count: u32| {
-        let output = TxOut { value: Amount(1), lock: Policy::key(key).lock() };
-        let input = |vout| TxIn { prevout: OutPoint { txid: Txid([1; 32]), vout }, sequence: SEQUENCE_FINAL };
-        let data = TxData {
-            version: 2,
-            inputs: (0..count).map(input).collect(),
-            outputs: vec![output],
-            lock_time: 0,
-            witnesses: vec![Witness::key(key, [7; 64]); count as usize],
-        };
-        let spent = vec![Coin { output, height: 1, coinbase: false }; count as usize];
-        let run = |_| {
-            let start = Instant::now();
-            let checks =
-                check_witnesses(&data, &spent, &BlockHash::ZERO).expect("only the curve refuses them");
-            assert_eq!(checks.len(), count as usize);
-            start.elapsed()
-        };
-        (0..9).map(run).min().expect("nine times")
-    };
-    let (one, four) = (cost(700), cost(2_800));
-    assert!(four < one * 10, "{four:?} against {one:?}");
 }
