@@ -1,7 +1,7 @@
 //! Proof: what the end-to-end tests are written with.
 //!
 //! [`process`] starts the real program and talks to it as a user would; [`crash`] kills it and looks at what is left;
-//! [`naive`] replays a chain with plain maps, as a second opinion on its coins. [`reference`] is a second opinion on
+//! [`naive`] replays a chain with plain maps, as a second opinion on its coins. [`mod@reference`] is a second opinion on
 //! every rule, and [`opinion`] compares it with the chain.
 
 pub mod crash;
