@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use ruint::aliases::U256;
 use sha2::block_api::compress256;
 
 use crate::block::Header;
@@ -46,19 +45,28 @@ impl Scanner {
     /// The first nonce of `nonces` under which the hash is at most `target`.
     #[must_use]
     pub fn scan(&self, target: Target, nonces: RangeInclusive<u32>) -> Option<u32> {
-        // the hash is read as little-endian, so its last word is the most significant: most nonces fail there
+        let (mut start, last) = nonces.into_inner();
+        while let Some(nonce) = self.first_candidate(target, start..=last) {
+            if target.is_met_by(&self.hash(nonce)) {
+                return Some(nonce);
+            }
+            start = nonce.checked_add(1)?;
+        }
+        None
+    }
+
+    /// The first nonce under which the hash's most significant 32 bits are low enough: very few others get this far.
+    fn first_candidate(&self, target: Target, nonces: RangeInclusive<u32>) -> Option<u32> {
         let limit = (target.0 >> 224_usize).to::<u32>();
-        let is_met = |digest: &[u32; 8]| {
-            digest[7].swap_bytes() <= limit && U256::from_le_bytes(digest_bytes(digest)) <= target.0
-        };
+        // the hash is read as little-endian, so its last word is the most significant
+        let is_low = |digest: &[u32; 8]| digest[7].swap_bytes() <= limit;
         let mut lanes = Lanes::<LANES>::new(self);
         let (mut start, last) = nonces.into_inner();
         while start <= last {
             lanes.hash(self, start);
-            let found = lanes.digests.iter().position(is_met).map(|lane| start.checked_add(lane as u32));
-            if let Some(nonce) = found {
+            if let Some(lane) = lanes.digests.iter().position(is_low) {
                 // a lane beyond the last nonce does not count
-                return nonce.filter(|nonce| *nonce <= last);
+                return start.checked_add(lane as u32).filter(|nonce| *nonce <= last);
             }
             start = start.checked_add(LANES as u32)?;
         }
@@ -124,4 +132,61 @@ fn digest_bytes(words: &[u32; 8]) -> [u8; 32] {
         bytes.copy_from_slice(&word.to_be_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ruint::aliases::U256;
+
+    use super::*;
+    use crate::hash::MerkleRoot;
+    use crate::pow::CompactTarget;
+
+    fn header(seed: [u8; 32], time: u32, bits: u32) -> Header {
+        Header {
+            version: 1,
+            prev_block: BlockHash(seed),
+            merkle_root: MerkleRoot(crate::hash::sha256(&seed)),
+            time,
+            bits: CompactTarget(bits),
+            nonce: 0,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_search_finds_the_first_nonce_that_hashing_the_header_finds(
+            seed: [u8; 32],
+            time: u32,
+            bits: u32,
+            start in prop_oneof![any::<u32>(), u32::MAX - 40..=u32::MAX, 0u32..40],
+            length in 0u32..200,
+            // one hash in 2 to one in 1,024
+            shift in 1usize..=10,
+            low_bits: u64,
+        ) {
+            let header = header(seed, time, bits);
+            let nonces = start..=start.saturating_add(length);
+            let target = Target((U256::MAX >> shift) - U256::from(low_bits));
+            let plain = nonces.clone().find(|&nonce| target.is_met_by(&Header { nonce, ..header }.hash()));
+            let scanner = Scanner::new(&header);
+            prop_assert_eq!(scanner.scan(target, nonces.clone()), plain);
+            for nonce in [start, u32::MAX] {
+                prop_assert_eq!(scanner.hash(nonce), Header { nonce, ..header }.hash());
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_that_shares_its_top_word_with_hashes_is_compared_in_full() {
+        let header = header([7; 32], 1_700_000_000, 0x207f_ffff);
+        let scanner = Scanner::new(&header);
+        // the target is the hash of one nonce less one: that nonce is a candidate and must be refused
+        let hash = U256::from_le_bytes(scanner.hash(5).0);
+        assert_eq!(scanner.scan(Target(hash), 5..=5), Some(5));
+        assert_eq!(scanner.scan(Target(hash - U256::from(1)), 5..=5), None);
+    }
 }

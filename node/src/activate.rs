@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tine_chain::block::Block;
 use tine_chain::chain::{Inserted, ManualError};
 use tine_chain::change::{Change, Invalidity};
 use tine_chain::hash::BlockHash;
@@ -13,12 +14,16 @@ use tine_chain::transaction::Transaction;
 use crate::event::{Accepted, Action, Notice, Submission, SubmitId};
 use crate::node::Node;
 use crate::peers::Offence;
+use crate::template::{CoinbaseSpec, Template};
 use crate::wire::Gossip;
 
 /// Bytes of blocks that one call connects, about: one full block, or many small ones.
 const BYTES_PER_CALL: usize = 1_000_000;
 /// Blocks that one call connects, at most.
 const MAX_BLOCKS_PER_CALL: usize = 32;
+
+/// The blocks of [`Node::mine`], in order, or the rule that one of them broke.
+pub type Mined = Result<Vec<BlockHash>, Reject>;
 
 /// Why an operator's order was not followed.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +107,7 @@ impl Node {
         Ok(())
     }
 
-    fn submit_block(&mut self, id: SubmitId, block: Arc<tine_chain::block::Block>) -> Result<(), StoreError> {
+    fn submit_block(&mut self, id: SubmitId, block: Arc<Block>) -> Result<(), StoreError> {
         let (header, hash) = (block.header, block.hash());
         let known = self.chain.tree().get(&hash).is_some();
         let outcome = self.receive_block(block, None);
@@ -146,6 +151,47 @@ impl Node {
             None if self.chain.is_active(hash) => Ok(Accepted::Connected(*hash)),
             None => Ok(Accepted::SideBranch(*hash)),
         }
+    }
+
+    // -- blocks on demand
+
+    /// Mines up to `count` blocks in a row on the tip and connects them, so that the disk is synced once for many. The
+    /// first takes what is in the mempool, the others are empty; it ends early when `search` finds no nonce. For networks
+    /// on which that takes no time. `coinbase` says what the next block pays, and `search` gives the block its nonce.
+    ///
+    /// Gives what is to be done, and the blocks, or why one of them was refused, which is a mistake of ours.
+    ///
+    /// # Errors
+    /// Only when storage fails.
+    pub fn mine(
+        &mut self,
+        count: usize,
+        now: Time,
+        mut coinbase: impl FnMut() -> CoinbaseSpec,
+        mut search: impl FnMut(Template) -> Option<Block>,
+    ) -> Result<(Vec<Action>, Mined), StoreError> {
+        self.now = now;
+        let mut mined = Ok(Vec::new());
+        while let Ok(hashes) = &mut mined
+            && hashes.len() < count
+        {
+            let template = self.template(hashes.last().copied(), now, &coinbase());
+            let Some(block) = template.ok().and_then(&mut search) else { break };
+            let (header, hash) = (block.header, block.hash());
+            match self.receive_block(Arc::new(block), None) {
+                Ok(Inserted::New | Inserted::Duplicate) => {
+                    self.header_seen(header, None);
+                    hashes.push(hash);
+                }
+                Err(reject) => mined = Err(reject),
+            }
+        }
+        // one call connects some of them; whoever asked for blocks wants to see them all
+        let mut actions = self.settle()?;
+        while self.activation_due {
+            actions.extend(self.settle()?);
+        }
+        Ok((actions, mined))
     }
 
     // -- an operator's orders

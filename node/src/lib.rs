@@ -27,7 +27,7 @@ pub mod template;
 mod transactions;
 pub mod wire;
 
-pub use activate::OperatorError;
+pub use activate::{Mined, OperatorError};
 pub use byzantine::{Adversary, Participant, Strategy};
 pub use config::NodeConfig;
 pub use node::Node;

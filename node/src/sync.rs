@@ -21,13 +21,17 @@ use crate::event::{Notice, PeerId, RequestId};
 use crate::node::Node;
 use crate::peers::{MAX_BLOCKS_IN_FLIGHT, Offence, PeerState, PeerTip, SyncState};
 use crate::presync::Presync;
-use crate::wire::{MAX_HEADERS, Request};
+use crate::wire::{BLOCKS_RESPONSE_TARGET, MAX_BLOCKS, MAX_HEADERS, Request};
 
 /// How far above the active chain bodies are fetched (Core: `BLOCK_DOWNLOAD_WINDOW`).
 pub const WINDOW: u32 = 1_024;
 /// When a new peer is asked for headers again: gossip reaches it only once both sides have subscribed and grafted, and
 /// a block found until then would otherwise wait for the next round.
 pub const SETTLING: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Bytes of bodies that a peer may owe us, about, when they are small: more than come in while a full block is judged.
+const BYTES_IN_FLIGHT: usize = 8_000_000;
+/// Requests over which these bodies are spread.
+const REQUESTS_FOR_BLOCKS: usize = 4;
 /// How long to wait before a peer is asked again for what it did not have.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a peer may keep the window from moving, at first (Core: `BLOCK_STALLING_TIMEOUT_DEFAULT`).
@@ -38,6 +42,26 @@ pub const MAX_STALL_TIMEOUT: Duration = Duration::from_secs(64);
 const SYNCED_WITHIN: u32 = 2;
 /// Servers of bodies that are remembered until the body is judged.
 const MAX_SERVED: usize = 2 * WINDOW as usize;
+
+/// How many bodies a peer may owe us: [`MAX_BLOCKS_IN_FLIGHT`], or more when they have been small.
+fn blocks_in_flight(block_bytes: usize) -> usize {
+    match block_bytes {
+        // none has come so far
+        0 => MAX_BLOCKS_IN_FLIGHT,
+        bytes => (BYTES_IN_FLIGHT / bytes).clamp(MAX_BLOCKS_IN_FLIGHT, MAX_BLOCKS),
+    }
+}
+
+/// How many bodies are asked for at once: no more than fit one answer.
+fn blocks_in_request(block_bytes: usize) -> usize {
+    match block_bytes {
+        0 => MAX_BLOCKS_IN_FLIGHT,
+        bytes => {
+            let part = blocks_in_flight(bytes).div_ceil(REQUESTS_FOR_BLOCKS);
+            (BLOCKS_RESPONSE_TARGET / bytes).clamp(1, part)
+        }
+    }
+}
 
 /// What is being fetched.
 #[derive(Debug)]
@@ -367,10 +391,12 @@ impl Node {
         if self.peers.is_empty() || self.chain.best_header().connectable {
             return self.nobody_stalls();
         }
-        let most = self.downloads.in_flight.len() + self.peers.len() * MAX_BLOCKS_IN_FLIGHT;
+        let block_bytes = self.downloads.block_bytes();
+        let limit = blocks_in_flight(block_bytes);
+        let most = self.downloads.in_flight.len() + self.peers.len() * limit;
         let wanted = self.chain.next_wanted(most, WINDOW);
         let exhausted = wanted.len() < most;
-        let mut plan = Plan::new(&self.peers);
+        let mut plan = Plan::new(&self.peers, limit);
         let mut complete = true;
         for hash in wanted.iter().filter(|hash| !self.downloads.is_in_flight(hash)) {
             complete &= plan.assign(self, hash);
@@ -379,7 +405,10 @@ impl Node {
             self.downloads.retry_at = Some(self.now + RETRY_DELAY);
         }
         for (peer, hashes) in plan.requests {
-            self.ask(peer, Request::Blocks(hashes));
+            for hashes in hashes.chunks(blocks_in_request(block_bytes)) {
+                // what a peer that owes too many answers is not asked for, it is asked for later
+                self.ask(peer, Request::Blocks(hashes.to_vec()));
+            }
         }
         let full = self.chain.best_header().height > self.chain.tip().height + WINDOW;
         match wanted.first() {
@@ -441,7 +470,10 @@ impl Node {
     ) -> Result<Inserted, Reject> {
         let (header, hash) = (block.header, block.hash());
         let known = self.chain.tree().get(&hash).is_some_and(|entry| entry.invalid.is_some());
-        self.downloads.block_bytes = (self.downloads.block_bytes * 7 + block.size()) / 8;
+        self.downloads.block_bytes = match self.downloads.block_bytes {
+            0 => block.size(),
+            mean => (mean * 7 + block.size()) / 8,
+        };
         let outcome = self.chain.insert_block(block, self.now);
         match outcome {
             Ok(Inserted::New) => {
@@ -492,6 +524,8 @@ fn peer_tip(entry: &BlockEntry) -> PeerTip {
 
 /// Who is to be asked for which bodies.
 struct Plan {
+    /// How many bodies a peer may owe.
+    limit: usize,
     /// Peers that may be asked, and how many bodies they owe.
     load: BTreeMap<PeerId, usize>,
     requests: BTreeMap<PeerId, Vec<BlockHash>>,
@@ -500,11 +534,11 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(peers: &BTreeMap<PeerId, PeerState>) -> Self {
+    fn new(peers: &BTreeMap<PeerId, PeerState>, limit: usize) -> Self {
         // a peer is asked for more when half of what it may owe has come
-        let free = |peer: &&PeerState| peer.may_ask() && peer.in_flight.len() <= MAX_BLOCKS_IN_FLIGHT / 2;
+        let free = |peer: &&PeerState| peer.may_ask() && peer.in_flight.len() <= limit / 2;
         let load = peers.values().filter(free).map(|peer| (peer.id, peer.in_flight.len())).collect();
-        Self { load, requests: BTreeMap::new(), lacking: false }
+        Self { limit, load, requests: BTreeMap::new(), lacking: false }
     }
 
     /// Chooses a peer for `hash`: of those that have it the one that owes the least.
@@ -513,10 +547,7 @@ impl Plan {
             |peer: &PeerState| peer.best.is_some_and(|best| node.chain.tree().is_ancestor(hash, &best.hash));
         let mut by_load: BTreeSet<(usize, PeerId)> = BTreeSet::new();
         by_load.extend(
-            self.load
-                .iter()
-                .filter(|(_, load)| **load < MAX_BLOCKS_IN_FLIGHT)
-                .map(|(peer, load)| (*load, *peer)),
+            self.load.iter().filter(|(_, load)| **load < self.limit).map(|(peer, load)| (*load, *peer)),
         );
         for (_, id) in by_load {
             let Some(peer) = node.peers.get(&id).filter(|peer| has(peer)) else { continue };

@@ -233,6 +233,23 @@ fn syn_07_sync_resumes_with_any_peer_after_all_have_vanished() {
 }
 
 #[test]
+fn small_bodies_are_asked_for_in_several_requests_at_once() {
+    let blocks = foreign_chain(300);
+    let mut rig = Rig::new();
+    let requests = tell_headers(&mut rig, 1, &blocks);
+    // nobody knows yet how large they are
+    let (id, hashes) = asked_blocks(&requests);
+    assert_eq!((requests.len(), hashes.len()), (1, 16));
+    let actions = rig.answer(1, id, Response::Blocks(bodies(&blocks, &hashes)));
+    let next: Vec<_> = requests_to(&actions, 1).into_iter().map(|(_, request)| request).collect();
+    let lengths: Vec<_> = next
+        .iter()
+        .map(|request| if let Request::Blocks(hashes) = request { hashes.len() } else { 0 })
+        .collect();
+    assert_eq!(lengths, [32; 4]);
+}
+
+#[test]
 fn a_request_that_times_out_goes_to_another_peer() {
     let blocks = foreign_chain(3);
     let mut rig = Rig::new();
@@ -263,6 +280,16 @@ fn a_request_that_fails_is_tried_again_after_a_moment() {
     assert_eq!(rig.height(), 1);
 }
 
+/// Lets `peer` answer these requests for bodies, and those that follow from the answers.
+fn serve(rig: &mut Rig, peer: u64, blocks: &[Arc<Block>], mut requests: Vec<(RequestId, Request)>) {
+    while let Some((id, request)) = requests.pop() {
+        if let Request::Blocks(hashes) = request {
+            let answer = Response::Blocks(bodies(blocks, &hashes));
+            requests.extend(requests_to(&rig.answer(peer, id, answer), peer));
+        }
+    }
+}
+
 #[test]
 fn syn_03_a_peer_that_stalls_the_window_is_replaced() {
     let blocks = foreign_chain(1_100);
@@ -270,18 +297,16 @@ fn syn_03_a_peer_that_stalls_the_window_is_replaced() {
     let (stalled, first) = asked_blocks(&tell_headers(&mut rig, 1, &blocks));
     assert_eq!(first[0], blocks[0].hash());
     // a second peer serves everything that it is asked for; the first keeps the lowest bodies to itself
-    let mut requests = tell_headers(&mut rig, 2, &blocks);
-    while requests.iter().any(|(_, request)| is_blocks(request)) {
-        let (id, hashes) = asked_blocks(&requests);
-        requests = requests_to(&rig.answer(2, id, Response::Blocks(bodies(&blocks, &hashes))), 2);
-    }
+    let requests = tell_headers(&mut rig, 2, &blocks);
+    serve(&mut rig, 2, &blocks, requests);
     assert_eq!(rig.height(), 0);
     let actions = rig.pass(3 * SECOND);
     assert_eq!(offences(&actions), vec![(1, Offence::Stalled)]);
     assert_eq!(dropped(&actions), vec![(1, false)], "closed, not banned");
-    let (id, hashes) = asked_blocks(&requests_to(&actions, 2));
-    assert_eq!(hashes, first);
-    rig.answer(2, id, Response::Blocks(bodies(&blocks, &hashes)));
+    let requests = requests_to(&actions, 2);
+    let (_, hashes) = asked_blocks(&requests);
+    assert_eq!(hashes[..first.len()], first, "the lowest come first");
+    serve(&mut rig, 2, &blocks, requests);
     assert!(rig.height() >= 1_024, "{}", rig.height());
     // what the first says now counts for nothing
     let actions = rig.answer(1, stalled, Response::Blocks(vec![]));

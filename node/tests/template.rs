@@ -10,7 +10,7 @@ use tine_chain::block::{Header, MAX_BLOCK_SIZE};
 use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::params::{Network, Params};
 use tine_chain::transaction::SEQUENCE_FINAL;
-use tine_node::event::Accepted;
+use tine_node::event::{Accepted, Notice};
 use tine_node::template::{CoinbaseSpec, Template, TemplateError};
 
 fn spec() -> CoinbaseSpec {
@@ -159,4 +159,36 @@ fn times_at_the_borders_of_a_period_are_allowed() {
             assert_eq!(rig.submit_block(&block), Ok(Accepted::Connected(block.hash())));
         }
     }
+}
+
+#[test]
+fn a_run_of_blocks_takes_the_mempool_first_and_is_connected_together() {
+    let mut rig = Rig::new();
+    let funds = rig.fund(1, 7);
+    let tx = forward(funds[0], 2, 1_000);
+    rig.submit_tx(&tx).expect("a good payment");
+    let before = rig.height();
+    let mut number = 0;
+    let coinbase = || {
+        number += 1;
+        CoinbaseSpec { lock: lock(1), extra: vec![number; 4] }
+    };
+    let solved = |template: Template| Some((*solve(template.block)).clone());
+    let (actions, mined) = rig.node.mine(40, rig.now, coinbase, solved).expect("memory never fails");
+    let mined = mined.expect("our own blocks are good");
+    assert_eq!((mined.len(), rig.height()), (40, before + 40));
+    assert_eq!(mined.last(), Some(&rig.tip()));
+    assert!(!rig.has_tx(&tx), "it is confirmed");
+    let connected: Vec<_> = notices(&actions)
+        .into_iter()
+        .filter_map(
+            |notice| if let Notice::Chain(change) = notice { Some(change.connected.len()) } else { None },
+        )
+        .filter(|connected| *connected > 0)
+        .collect();
+    assert_eq!(connected.iter().sum::<usize>(), 40);
+    assert!(connected.len() < 5, "committed in {connected:?}");
+    // no nonce, no block
+    let (_, mined) = rig.node.mine(5, rig.now, spec, |_| None).expect("memory never fails");
+    assert_eq!(mined, Ok(Vec::new()));
 }

@@ -30,8 +30,8 @@ pub const DEFAULT_EXPLORER_PORT: u16 = 8_181;
 pub const DEFAULT_DEVNET_HASHRATE: HashRate = HashRate(200_000);
 /// Nodes of a devnet.
 const DEFAULT_NODES: u32 = 4;
-/// Coin cache of a node, MiB.
-const DEFAULT_CACHE_MIB: u32 = 32;
+/// Coin cache of a node, MiB: room for 200,000 coins that were made and not written to the database yet.
+const DEFAULT_CACHE_MIB: u32 = 64;
 /// Mempool of a node, MB.
 const DEFAULT_MAX_MEMPOOL_MB: u32 = 300;
 /// The largest configuration file that is read, in bytes.

@@ -165,3 +165,19 @@ fn one_changed_byte_is_named_with_its_rule() {
     assert_eq!(output.status.code(), Some(4));
     assert!(text(&output.stderr).contains("header 4032"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn bench_measures_a_real_node_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let work = dir.path().join("work");
+    let work_dir = work.to_str().expect("text");
+    let args = ["--json", "bench", "chain", "--quick", "--row", "generate", "--work-dir", work_dir];
+    let output = tine(dir.path(), &args, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(answer["rows"].as_array().map(Vec::len), Some(1));
+    let row = &answer["rows"][0];
+    assert_eq!((&row["row"], &row["core"]), (&"generate".into(), &4_770.0.into()));
+    assert!(row["median"].as_f64().is_some_and(|rate| rate > 0.0), "{row}");
+    assert_eq!(std::fs::read_dir(&work).expect("it was made").count(), 0);
+}

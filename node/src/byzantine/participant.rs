@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use tine_chain::block::Block;
 use tine_chain::hash::BlockHash;
 use tine_chain::store::StoreError;
 use tine_chain::time::Time;
 
 use super::{Adversary, Strategy, Turn};
+use crate::activate::Mined;
 use crate::event::{Action, Event};
 use crate::node::Node;
 use crate::template::{CoinbaseSpec, Template, TemplateError};
@@ -95,6 +97,23 @@ impl Participant {
             out.extend(passed);
         }
         Ok(out)
+    }
+
+    /// As [`Node::mine`]. An adversary has a say in every block, so that it mines none in a row.
+    ///
+    /// # Errors
+    /// Only when storage fails.
+    pub fn mine(
+        &mut self,
+        count: usize,
+        now: Time,
+        coinbase: impl FnMut() -> CoinbaseSpec,
+        search: impl FnMut(Template) -> Option<Block>,
+    ) -> Result<(Vec<Action>, Mined), StoreError> {
+        match self.adversary {
+            None => self.node.mine(count, now, coinbase, search),
+            Some(_) => Ok((Vec::new(), Ok(Vec::new()))),
+        }
     }
 
     /// When [`Event::Tick`] is wanted, by the node or by the adversary.

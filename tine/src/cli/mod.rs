@@ -3,12 +3,14 @@
 //! An option is looked up as flag, then `TINE_*` in the environment, then `tine.toml`, then the default: clap does the
 //! first two, [`crate::config`] the others, which is why options that the file may set are `Option`s.
 
+mod bench;
 mod client;
 mod experiments;
 mod lab;
 mod start;
 mod worlds;
 
+pub use bench::{BenchArgs, BenchChainArgs, BenchCommand, BenchGrowthArgs, BenchRow};
 pub use client::{
     ExplainArgs, ExplainWhat, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand, RpcArgs, SendArgs,
     WalletArgs, WalletCommand, WalletTarget,
@@ -144,6 +146,8 @@ pub enum Command {
     Lab(LabArgs),
     /// Check raw block headers
     Headers(HeadersArgs),
+    /// Measure how fast nodes are
+    Bench(BenchArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell

@@ -23,7 +23,7 @@ pub struct StartArgs {
     /// A `user:password` that may call JSON-RPC besides the cookie; best set in the environment or the file
     #[arg(long, value_name = "USER:PASSWORD", env = "TINE_RPC_AUTH", hide_env_values = true)]
     pub rpc_auth: Option<Secret>,
-    /// Memory for the coin cache of each node, in MiB [default: 32]
+    /// Memory for the coin cache of each node, in MiB [default: 64]
     #[arg(long, value_name = "MIB", env = "TINE_CACHE", value_parser = clap::value_parser!(u32).range(4..=65_536))]
     pub cache: Option<u32>,
     /// Memory for the mempool of each node, in MB [default: 300]

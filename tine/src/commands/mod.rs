@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod bench;
 mod chain;
 mod experiments;
 mod headers;
@@ -62,6 +63,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Rpc(args) => rpc(out, &settings, &args),
         Command::Lab(args) => lab::run(out, &args.command),
         Command::Headers(args) => headers::run(out, &args.command),
+        Command::Bench(args) => bench::run(out, &args.command),
         Command::Completions { shell } => completions(out, shell),
         Command::Man => man(out),
     }

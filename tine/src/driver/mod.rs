@@ -193,14 +193,28 @@ impl NodeHandle {
         &self,
         control: impl FnOnce(&mut Node, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
     ) -> Result<R, Stopped> {
+        self.participate_blocking(move |participant, now| {
+            let (actions, result) = control(participant.node_mut(), now)?;
+            Ok((participant.filter(actions, now)?, result))
+        })
+    }
+
+    /// As [`NodeHandle::control_blocking`], with the adversary that may stand before the node.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn participate_blocking<R: Send + 'static>(
+        &self,
+        order: impl FnOnce(&mut Participant, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
+    ) -> Result<R, Stopped> {
         let (answer, answered) = oneshot::channel();
         let call: Call = Box::new(move |participant, now| {
-            let (actions, result) = control(participant.node_mut(), now)?;
+            let (actions, result) = order(participant, now)?;
             let give: GiveAnswer = Box::new(move || {
                 // the caller may have stopped waiting
                 let _ = answer.send(result);
             });
-            Ok((participant.filter(actions, now)?, Some(give)))
+            Ok((actions, Some(give)))
         });
         self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
         answered.blocking_recv().map_err(|_| Stopped)

@@ -199,9 +199,9 @@ impl Context {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number that no other template of this process has, and most likely none of another.
-    pub(crate) fn next_extranonce(&self) -> u64 {
-        self.templates.fetch_add(1, Ordering::Relaxed)
+    /// The first of `count` numbers in a row that no other template of this process has, and most likely none of another.
+    pub(crate) fn reserve_extranonces(&self, count: u64) -> u64 {
+        self.templates.fetch_add(count, Ordering::Relaxed)
     }
 }
 

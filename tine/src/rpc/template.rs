@@ -86,11 +86,16 @@ struct BlockTemplate {
 
 /// A template on the active tip that pays `lock`, with an extranonce of its own.
 pub(crate) fn make(context: &Context, lock: Lock) -> Result<Template, RpcError> {
-    let mut extra = COINBASE_TAG.to_vec();
-    extra.extend_from_slice(&context.next_extranonce().to_be_bytes());
-    let spec = CoinbaseSpec { lock, extra };
+    let spec = coinbase(lock, context.reserve_extranonces(1));
     let template = context.node.template_blocking(spec)?;
     template.map_err(|error| RpcError::new(Code::Misc, error.to_string()))
+}
+
+/// A coinbase that pays `lock`, and says which of our templates it is of.
+pub(super) fn coinbase(lock: Lock, extranonce: u64) -> CoinbaseSpec {
+    let mut extra = COINBASE_TAG.to_vec();
+    extra.extend_from_slice(&extranonce.to_be_bytes());
+    CoinbaseSpec { lock, extra }
 }
 
 pub(super) fn get_block_template(call: Call) -> BoxFuture<'static, Outcome> {
