@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{Toy, home, now, params, pay, stranger};
 use tine_chain::params::{Network, Params};
@@ -34,8 +35,16 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+/// A child has its parent's open files until it becomes another program, and with them the locks: while one test starts a
+/// child no other may close a wallet and open it again.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_wallet_comes_back_as_it_was_saved() {
+    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("wallets/savings");
     let mut toy = Toy::new();
@@ -63,6 +72,7 @@ fn a_wallet_comes_back_as_it_was_saved() {
 
 #[test]
 fn a_damaged_or_missing_history_is_made_again_from_the_chain() {
+    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("w");
     let mut toy = Toy::new();
@@ -92,6 +102,7 @@ fn a_damaged_or_missing_history_is_made_again_from_the_chain() {
 
 #[test]
 fn wal_02_no_window_of_the_seed_and_no_word_is_anywhere_on_disk() {
+    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("w");
     let mut wallet = create(&directory);
@@ -126,6 +137,7 @@ fn creating_child() {
 
 #[test]
 fn wal_06_modes_are_private_whatever_the_umask() {
+    let _alone = alone();
     for umask in ["000", "022", "277"] {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("w");
@@ -149,6 +161,7 @@ fn wal_06_modes_are_private_whatever_the_umask() {
 
 #[test]
 fn wal_06_a_second_opening_is_refused_while_the_first_lives() {
+    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("w");
     let wallet = create(&directory);
@@ -159,6 +172,7 @@ fn wal_06_a_second_opening_is_refused_while_the_first_lives() {
 
 #[test]
 fn wal_05_a_failed_creation_or_restore_touches_no_file() {
+    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("w");
     drop(create(&directory));
@@ -211,6 +225,7 @@ fn busy_child() {
 
 #[test]
 fn wal_04_kill_9_leaves_the_old_file_or_the_new_one() {
+    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("w");
     drop(Wallet::create(&directory, &params(), &secret(), "one", KdfCost::LIGHT).unwrap());
