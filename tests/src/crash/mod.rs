@@ -20,8 +20,6 @@ pub use source::Source;
 pub use tally::Tally;
 pub use victim::Victim;
 
-use crate::process::wait_for;
-
 /// Blocks of the branch that loses, in each reorganisation.
 pub const DEPTH: usize = 8;
 /// Acknowledged blocks that are asked for after each kill, the newest; older ones were asked for after earlier kills.
@@ -245,12 +243,14 @@ impl Campaign {
     /// The victim dies while it downloads a peer's blocks; with the peer there it reaches its tip all the same.
     fn kill_while_syncing(&mut self) {
         let peer = self.peer.get_or_insert_with(Victim::start);
-        let known = peer.rpc.tip().0 as usize;
+        // nodes remember each other: it may have been left on a branch that has lost since
+        let known = (peer.rpc.tip().0 as usize).saturating_sub(DEPTH);
         self.source.extend(40);
         for name in self.source.path().iter().skip(known) {
             peer.submit(&self.source.raw(name));
         }
         let (port, goal) = (peer.port, peer.rpc.tip());
+        assert_eq!(goal.1, self.source.tip_hash(), "it has every block");
         let before = self.victim.rpc.tip().0;
         self.victim.tine.kill();
         self.victim.launch(Some(port));
@@ -264,9 +264,19 @@ impl Campaign {
         self.tally.count(&self.victim.stages());
         self.victim.restart(Some(port));
         assert!(self.victim.rpc.tip().0 >= before);
-        wait_for("the victim to reach its peer's tip", COMES_BACK, || {
-            (self.victim.rpc.tip() == goal).then_some(())
-        });
+        let end = Instant::now() + COMES_BACK;
+        while self.victim.rpc.tip() != goal {
+            let report = || {
+                let peers = self.victim.rpc.call("getpeerinfo", &json!([]));
+                format!(
+                    "it has {:?}, its peer {goal:?} of {:?}; its peers: {peers}",
+                    self.victim.rpc.tip(),
+                    peer.rpc.tip()
+                )
+            };
+            assert!(Instant::now() < end, "the victim does not reach its peer's tip: {}", report());
+            thread::sleep(Duration::from_millis(50));
+        }
         self.check();
     }
 
