@@ -17,6 +17,7 @@ fn both_sides_confirm_a_spend_of_the_same_coin_and_most_work_decides() {
     let coins = devnet.type_in_json(&["wallet", "coins", "alice"]);
     let coin = spendable(&coins);
 
+    assert!(connected_sockets(&devnet, "alice") > 0, "there is something to close");
     let _ = devnet.type_in(&["net", "split", "alice | bob,carol,dave"]);
     wait_for("alice to stand alone", Duration::from_secs(5), || {
         (devnet.connections("alice") == 0).then_some(())

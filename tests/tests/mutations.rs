@@ -40,8 +40,9 @@ fn every_mutation_finds_its_rule_once_and_names_a_test() {
     for Mutation { name, file, find, test } in mutations() {
         let source = std::fs::read_to_string(root().join(&file)).expect("the file is there");
         assert_eq!(source.matches(&find).count(), 1, "{name}: {find:?} in {file}");
-        let named =
-            ["chain/src", "chain/tests", "node/tests"].iter().any(|folder| has(&root().join(folder), &test));
+        let named = ["chain/src", "chain/tests", "node/tests", "lab/tests"]
+            .iter()
+            .any(|folder| has(&root().join(folder), &test));
         assert!(named, "{name}: no test is called {test}");
     }
 }

@@ -17,7 +17,7 @@ use crate::exit::Error;
 use crate::full_node::{FullNode, Options};
 use crate::out::Out;
 use crate::rpc::Context;
-use crate::signals;
+use crate::signals::StopSignal;
 use crate::web::Page;
 
 /// How long a node that was told of peers waits for one before it mines all the same.
@@ -33,8 +33,9 @@ pub fn run(out: Out, settings: &Settings, node: &NodeSettings) -> Result<(), Err
     let (explorer_port, start) = (node.explorer_port, node.start.clone());
     let (mine, has_peers) = (node.mine, !node.connect.is_empty());
     runtime.block_on(async {
+        let signal = StopSignal::listen()?;
         let node = FullNode::start(options).await?;
-        say_who_it_is(out, &node);
+        say_who_it_is(out, &node, mine);
         tokio::spawn(log_notices(node.node.clone()));
         if mine {
             meet_somebody(&node.node, has_peers).await;
@@ -47,17 +48,16 @@ pub fn run(out: Out, settings: &Settings, node: &NodeSettings) -> Result<(), Err
             None => None,
         };
         let mut stop_requested = node.stop_requested();
-        let ended = tokio::select! {
-            asked = signals::asked_to_stop() => asked,
-            _ = stop_requested.wait_for(|asked| *asked) => Ok(()),
-            () = node.node.stopped() => Ok(()),
-        };
+        tokio::select! {
+            () = signal.asked() => {}
+            _ = stop_requested.wait_for(|asked| *asked) => {}
+            () = node.node.stopped() => {}
+        }
         out.line("stopping");
         if let Some(page) = page {
             page.stop().await;
         }
-        node.stop().await?;
-        ended
+        node.stop().await
     })
 }
 
@@ -114,7 +114,7 @@ fn options(settings: &Settings, node: &NodeSettings) -> Options {
     }
 }
 
-fn say_who_it_is(out: Out, node: &FullNode) {
+fn say_who_it_is(out: Out, node: &FullNode, mine: bool) {
     let view = node.node.view();
     let entry = &node.entry;
     out.line(format!(
@@ -132,7 +132,8 @@ fn say_who_it_is(out: Out, node: &FullNode) {
         out.line(format!("  explorer {explorer}"));
     }
     if let Some(miner) = node.miner.as_ref().map(crate::miner::MinerHandle::status) {
-        let state = if miner.mining { "mining" } else { "not mining" };
+        // it begins when it has met its peers
+        let state = if mine || miner.mining { "mines" } else { "not mining" };
         out.line(format!("  miner    {state}, pays {}", miner.address));
     }
     out.document(

@@ -127,7 +127,9 @@ fn try_mutation(mutation: &Mutation, copy: &Path) -> Result<bool, Box<dyn Error>
         )
         .into());
     }
-    if passed && !output.contains("1 passed") && !output.contains("passed; 0 failed") {
+    let ran =
+        |line: &str| line.starts_with("test result: ok. ") && !line.starts_with("test result: ok. 0 passed");
+    if passed && !output.lines().any(ran) {
         return Err(format!("{}: no test is called {}", mutation.name, mutation.test).into());
     }
     Ok(!passed)

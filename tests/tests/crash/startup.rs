@@ -123,3 +123,32 @@ fn sto_17_a_later_format_is_refused_with_advice_and_nothing_is_changed() {
     victim.restart(None);
     assert_eq!(victim.state(), state);
 }
+
+#[test]
+fn sto_16_a_signal_at_any_stage_of_a_start_is_a_clean_stop() {
+    let mut source = Source::new(8);
+    let mut victim = Victim::start();
+    for name in source.extend(20) {
+        victim.submit(&source.raw(&name));
+    }
+    for stage in 1..=20 {
+        for name in source.extend(3) {
+            victim.submit(&source.raw(&name));
+        }
+        let state = victim.state();
+        // killed, it replays at its next start what it had not flushed: a stage for each commit
+        victim.tine.kill();
+        victim.launch(None);
+        let end = Instant::now() + PATIENCE;
+        let answers = |victim: &Victim| victim.rpc.try_call("getblockcount", &json!([])).is_ok();
+        while victim.stages().len() < stage && !answers(&victim) {
+            assert!(Instant::now() < end && victim.tine.is_running(), "stage {stage}");
+            thread::sleep(Duration::from_millis(1));
+        }
+        victim.tine.signal_terminate();
+        let status = victim.tine.wait_end(PATIENCE);
+        assert!(status.success(), "stage {stage}: {status}\n{}", victim.tine.lines().join("\n"));
+        victim.restart(None);
+        assert_eq!(victim.state(), state, "stage {stage}");
+    }
+}

@@ -20,7 +20,7 @@ use crate::full_node::{FullNode, Options};
 use crate::hashrate::HashRate;
 use crate::node_cmd::{runtime, start_page};
 use crate::out::Out;
-use crate::signals;
+use crate::signals::StopSignal;
 
 /// The shares of power of the first four nodes, in percent.
 const SHARES: [u64; 4] = [40, 30, 20, 10];
@@ -62,6 +62,7 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
     check_ports(devnet)?;
     let runtime = runtime()?;
     runtime.block_on(async {
+        let signal = StopSignal::listen()?;
         let mut nodes = Vec::new();
         for place in 0..devnet.nodes {
             nodes.push(FullNode::start(options(settings, devnet, place)).await?);
@@ -80,13 +81,12 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
         if devnet.mine {
             nodes.iter().filter_map(|node| node.miner.as_ref()).for_each(crate::miner::MinerHandle::resume);
         }
-        let ended = wait_for_the_end(&nodes).await;
+        wait_for_the_end(&nodes, signal).await;
         out.line("stopping");
         page.stop().await;
         watcher.abort();
         recorder.abort();
-        stop_all(nodes).await?;
-        ended
+        stop_all(nodes).await
     })
 }
 
@@ -160,7 +160,7 @@ async fn meet(nodes: &[FullNode]) {
 }
 
 /// A signal, `stop` over RPC at any node, or a node that has failed.
-async fn wait_for_the_end(nodes: &[FullNode]) -> Result<(), Error> {
+async fn wait_for_the_end(nodes: &[FullNode], signal: StopSignal) {
     let asked = nodes.iter().map(|node| {
         let (mut asked, handle): (_, NodeHandle) = (node.stop_requested(), node.node.clone());
         Box::pin(async move {
@@ -171,8 +171,8 @@ async fn wait_for_the_end(nodes: &[FullNode]) -> Result<(), Error> {
         })
     });
     tokio::select! {
-        signalled = signals::asked_to_stop() => signalled,
-        _ = futures::future::select_all(asked) => Ok(()),
+        () = signal.asked() => {}
+        _ = futures::future::select_all(asked) => {}
     }
 }
 
