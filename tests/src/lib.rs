@@ -4,9 +4,11 @@
 //! [`naive`] replays a chain with plain maps, as a second opinion on its coins. [`mod@reference`] is a second opinion on
 //! every rule, and [`opinion`] compares it with the chain.
 
+pub mod browser;
 pub mod crash;
 pub mod devnet;
 pub mod naive;
 pub mod opinion;
 pub mod process;
+pub mod proxy;
 pub mod reference;

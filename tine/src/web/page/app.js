@@ -178,5 +178,5 @@ addEventListener("keydown", (event) => {
 });
 
 setInterval(() => { if (!document.hidden) { refreshState().catch(() => {}); paintTimeline(); } }, STATE_EVERY);
-addEventListener("resize", paintTimeline);
+addEventListener("resize", () => { paintTree(); paintTimeline(); });
 follow();

@@ -129,7 +129,7 @@ export function reorgCard(name, report, others) {
     el("p", {}, badge(name), ` ${name} left ${count(report.depth, "block")} for ${report.connected.length} at ${clock(report.time)}; both branches leave block ${report.fork.height}. Why: `, el("b", {}, WHY[report.reason]), "."),
     branch("Out", report.disconnected, report.old_work), branch("In", report.connected, report.new_work),
     el("h3", {}, "What became of each transaction"),
-    table(["transaction", "was in", "confirmations", "fate"], report.transactions.map((tx) => [txLink(tx.txid), tx.label, tx.confirmations, el("span", {}, FATES[tx.fate](tx))])),
+    table(["transaction", "in", "conf.", "fate"], report.transactions.map((tx) => [txLink(tx.txid), tx.label, tx.confirmations, el("span", {}, FATES[tx.fate](tx))])),
     delays);
 }
 
