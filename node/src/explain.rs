@@ -306,8 +306,11 @@ impl fmt::Display for ReorgReport {
         };
         writeln!(f, "  why   work {new_work} {sign} {old_work} ({})", self.reason)?;
         for (name, blocks) in [("out  ", &self.disconnected), ("in   ", &self.connected)] {
-            let list: Vec<String> = blocks.iter().map(|block| short_block(Some(block))).collect();
-            writeln!(f, "  {name} {}", list.join("  "))?;
+            // invalidateblock alone takes blocks off and puts none on
+            if !blocks.is_empty() {
+                let list: Vec<String> = blocks.iter().map(|block| short_block(Some(block))).collect();
+                writeln!(f, "  {name} {}", list.join("  "))?;
+            }
         }
         for transaction in self.transactions.iter().filter(|transaction| !transaction.coinbase) {
             writeln!(f, "  tx {transaction}")?;
@@ -315,9 +318,10 @@ impl fmt::Display for ReorgReport {
         let coinbases = self.transactions.iter().filter(|transaction| transaction.coinbase).count();
         write!(
             f,
-            "  {} reversed, {} returned to the mempool, {coinbases} block rewards void",
+            "  {} reversed, {} returned to the mempool, {} void",
             plural(self.conflicted, "payment"),
             plural(self.returned, "transaction"),
+            plural(coinbases, "block reward"),
         )
     }
 }
