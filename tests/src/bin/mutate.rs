@@ -3,9 +3,11 @@
 //! `cargo run -p tine-tests --bin mutate` tries every mutation of `tests/mutations.toml`; `-- --sample N` tries N of
 //! them, others each day; `-- NAME` tries one. With `-- --second-opinion` before these, the judge is not the test that owns
 //! the rule but the naive reference, which knows no test: it must notice every mutation of a rule that its cases reach.
-//! It works on a copy of the sources under `target/mutate`.
+//! It works on a copy of the sources under `target/mutate`. First every test is run with no mutation: one that fails anyway,
+//! or that is not there, would prove nothing.
 #![allow(clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -73,6 +75,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let chosen = choose(&list.mutation, &arguments)?;
     let copy = root.join("target/mutate");
     copy_sources(root, &copy)?;
+    check_unmutated(&chosen, &copy)?;
     let mut survivors = Vec::new();
     for (number, mutation) in (1..).zip(&chosen) {
         let caught = try_mutation(mutation, &copy)?;
@@ -104,6 +107,38 @@ fn choose<'a>(all: &'a [Mutation], arguments: &[String]) -> Result<Vec<&'a Mutat
     }
 }
 
+/// Runs every chosen test on the sources as they are, those of one target together.
+///
+/// # Errors
+/// A test fails, or none is called so.
+fn check_unmutated(chosen: &[&Mutation], copy: &Path) -> Result<(), Box<dyn Error>> {
+    let mut filters: BTreeMap<(&str, Option<&str>), Vec<&str>> = BTreeMap::new();
+    for mutation in chosen {
+        let filters = filters.entry((&mutation.package, mutation.target.as_deref())).or_default();
+        if !filters.contains(&mutation.test.as_str()) {
+            filters.push(&mutation.test);
+        }
+    }
+    for ((package, target), filters) in filters {
+        let (passed, output) = cargo_test(copy, package, target, &filters)?;
+        if !passed {
+            return Err(format!("a test of {package} fails without any mutation:\n{output}").into());
+        }
+        if let Some(missing) = not_run(&output, &filters) {
+            return Err(format!("{package}: no test that runs is called {missing}").into());
+        }
+        println!("unmutated: {} tests of {package} pass", filters.len());
+    }
+    Ok(())
+}
+
+/// The first of these names under which no test has passed, by what `cargo test` printed.
+fn not_run<'a>(output: &str, filters: &[&'a str]) -> Option<&'a str> {
+    let passed: Vec<&str> =
+        output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... ok")).collect();
+    filters.iter().find(|filter| !passed.iter().any(|name| name.contains(**filter))).copied()
+}
+
 /// Whether the test passes with the rule and fails without it.
 fn try_mutation(mutation: &Mutation, copy: &Path) -> Result<bool, Box<dyn Error>> {
     let path = copy.join(&mutation.file);
@@ -121,30 +156,33 @@ fn try_mutation(mutation: &Mutation, copy: &Path) -> Result<bool, Box<dyn Error>
     std::fs::write(&path, original)?;
     let (passed, output) = mutant?;
     if !passed && !output.contains(TESTS_RAN) {
-        return Err(format!(
-            "{}: the mutant does not compile, or its test is not there:\n{output}",
-            mutation.name
-        )
-        .into());
-    }
-    let ran =
-        |line: &str| line.starts_with("test result: ok. ") && !line.starts_with("test result: ok. 0 passed");
-    if passed && !output.lines().any(ran) {
-        return Err(format!("{}: no test is called {}", mutation.name, mutation.test).into());
+        return Err(format!("{}: the mutant does not compile:\n{output}", mutation.name).into());
     }
     Ok(!passed)
 }
 
 fn run_test(mutation: &Mutation, copy: &Path) -> Result<(bool, String), Box<dyn Error>> {
+    cargo_test(copy, &mutation.package, mutation.target.as_deref(), &[&mutation.test])
+}
+
+/// Runs the tests of a package, or of one target of it, whose names contain one of `filters`: whether all passed, and
+/// what was printed.
+fn cargo_test(
+    copy: &Path,
+    package: &str,
+    target: Option<&str>,
+    filters: &[&str],
+) -> Result<(bool, String), Box<dyn Error>> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(copy)
         .env(
             "CARGO_TARGET_DIR",
             std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| shared_target(copy).into()),
         )
-        .args(["test", "--quiet", "-p", &mutation.package])
-        .args(mutation.target.as_ref().map_or(vec!["--tests"], |target| vec!["--test", target]))
-        .arg(&mutation.test)
+        .args(["test", "-p", package])
+        .args(target.map_or(vec!["--tests"], |target| vec!["--test", target]))
+        .arg("--")
+        .args(filters)
         .stdin(Stdio::null())
         .output()?;
     let text =
@@ -170,4 +208,19 @@ fn copy_sources(root: &Path, copy: &Path) -> Result<(), Box<dyn Error>> {
         std::fs::write(to, bytes)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_is_not_there_or_did_not_pass_is_named() {
+        let output = "running 3 tests\ntest blocks::a_rule_holds ... ok\ntest another ... ignored, slow\n\
+                      test third ... FAILED\n\ntest result: ok. 1 passed; 0 failed; 1 ignored\n";
+        assert_eq!(not_run(output, &["a_rule"]), None);
+        assert_eq!(not_run(output, &["a_rule", "nowhere"]), Some("nowhere"));
+        assert_eq!(not_run(output, &["another"]), Some("another"), "ignored is not run");
+        assert_eq!(not_run(output, &["third"]), Some("third"));
+    }
 }
