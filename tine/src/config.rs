@@ -37,7 +37,9 @@ const DEFAULT_MAX_MEMPOOL_MB: u32 = 300;
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 1 << 20;
 
-/// `tine.toml`: the long options by name, `-` as in the option; those of `tine devnet` in a table of that name.
+/// `tine.toml`: the long options by name, `-` as in the option. A table `[devnet]` holds what is said to `tine devnet`
+/// alone and goes before what is said above it; what only `tine node` has, `listen` and the like, does not concern a
+/// devnet.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct File {
@@ -62,8 +64,7 @@ pub struct File {
     connect_only: bool,
     #[serde(default)]
     mdns: bool,
-    #[serde(default)]
-    mine: bool,
+    mine: Option<bool>,
     hashrate: Option<HashRate>,
     miner_threads: Option<u32>,
     mine_to: Option<String>,
@@ -71,6 +72,8 @@ pub struct File {
     explorer_port: Option<u16>,
     cookie_file: Option<PathBuf>,
     seed: Option<u64>,
+    nodes: Option<u32>,
+    base_port: Option<u16>,
     #[serde(default)]
     devnet: DevnetFile,
 }
@@ -105,6 +108,16 @@ struct DevnetFile {
     base_port: Option<u16>,
     explorer_port: Option<u16>,
     hashrate: Option<HashRate>,
+    mine: Option<bool>,
+    rpc_bind: Option<IpAddr>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    rpc_allow_host: Vec<String>,
+    rpc_auth: Option<Secret>,
+    cache: Option<u32>,
+    max_mempool: Option<u32>,
+    mempool_expiry: Option<u32>,
+    full_rbf: Option<bool>,
+    persist_mempool: Option<bool>,
 }
 
 impl File {
@@ -129,6 +142,28 @@ impl File {
         Ok(file)
     }
 
+    /// The file as a devnet reads it: its table over the keys above the table.
+    fn for_devnet(&self) -> Self {
+        let table = self.devnet.clone();
+        Self {
+            nodes: table.nodes.or(self.nodes),
+            seed: table.seed.or(self.seed),
+            base_port: table.base_port.or(self.base_port),
+            explorer_port: table.explorer_port.or(self.explorer_port),
+            hashrate: table.hashrate.or(self.hashrate),
+            mine: table.mine.or(self.mine),
+            rpc_bind: table.rpc_bind.or(self.rpc_bind),
+            rpc_allow_host: either(&table.rpc_allow_host, &self.rpc_allow_host),
+            rpc_auth: table.rpc_auth.or_else(|| self.rpc_auth.clone()),
+            cache: table.cache.or(self.cache),
+            max_mempool: table.max_mempool.or(self.max_mempool),
+            mempool_expiry: table.mempool_expiry.or(self.mempool_expiry),
+            full_rbf: table.full_rbf.or(self.full_rbf),
+            persist_mempool: table.persist_mempool.or(self.persist_mempool),
+            ..self.clone()
+        }
+    }
+
     /// Ranges, as clap checks them for flags.
     fn check(&self) -> Result<(), String> {
         let within = |key: &str, value: Option<u32>, min: u32, max: u32| match value {
@@ -137,14 +172,22 @@ impl File {
             }
             Some(_) | None => Ok(()),
         };
-        within("cache", self.cache, 4, 65_536)?;
-        within("max-mempool", self.max_mempool, 5, 10_000)?;
-        within("mempool-expiry", self.mempool_expiry, 1, 87_600)?;
-        within("miner-threads", self.miner_threads, 1, 256)?;
-        within("devnet.nodes", self.devnet.nodes, 1, 20)?;
+        let numbers = [
+            ("cache", self.cache, 4, 65_536),
+            ("max-mempool", self.max_mempool, 5, 10_000),
+            ("mempool-expiry", self.mempool_expiry, 1, 87_600),
+            ("miner-threads", self.miner_threads, 1, 256),
+            ("nodes", self.nodes, 1, 20),
+            ("devnet.nodes", self.devnet.nodes, 1, 20),
+            ("devnet.cache", self.devnet.cache, 4, 65_536),
+            ("devnet.max-mempool", self.devnet.max_mempool, 5, 10_000),
+            ("devnet.mempool-expiry", self.devnet.mempool_expiry, 1, 87_600),
+        ];
+        numbers.into_iter().try_for_each(|(key, value, min, max)| within(key, value, min, max))?;
         let ports = [
             ("rpc-port", self.rpc_port),
             ("explorer-port", self.explorer_port),
+            ("base-port", self.base_port),
             ("devnet.base-port", self.devnet.base_port),
             ("devnet.explorer-port", self.devnet.explorer_port),
         ];
@@ -329,7 +372,7 @@ impl NodeSettings {
             connect,
             connect_only,
             mdns: args.mdns || file.mdns,
-            mine: args.mine || file.mine,
+            mine: args.mine || file.mine.unwrap_or(false),
             hashrate: args.hashrate.or(file.hashrate),
             miner_threads: args.miner_threads.or(file.miner_threads).unwrap_or(1),
             mine_to: args.mine_to.clone().or_else(|| file.mine_to.clone()),
@@ -370,9 +413,9 @@ impl DevnetSettings {
     /// # Errors
     /// Ports beyond 65,535.
     pub fn resolve(args: &DevnetArgs, file: &File) -> Result<Self, Error> {
-        let table = &file.devnet;
-        let nodes = args.nodes.or(table.nodes).unwrap_or(DEFAULT_NODES);
-        let base_port = args.base_port.or(table.base_port).unwrap_or(DEFAULT_RPC_PORT);
+        let file = &file.for_devnet();
+        let nodes = args.nodes.or(file.nodes).unwrap_or(DEFAULT_NODES);
+        let base_port = args.base_port.or(file.base_port).unwrap_or(DEFAULT_RPC_PORT);
         if u32::from(base_port) + 10 * nodes > 65_535 {
             return Err(Error::Usage(format!(
                 "--base-port {base_port}: {nodes} nodes need ports up to {}",
@@ -386,11 +429,11 @@ impl DevnetSettings {
         };
         Ok(Self {
             nodes,
-            seed: args.seed.or(table.seed),
+            seed: args.seed.or(file.seed),
             base_port,
-            explorer_port: args.explorer_port.or(table.explorer_port).unwrap_or(beside),
-            hashrate: args.hashrate.or(table.hashrate).unwrap_or(DEFAULT_DEVNET_HASHRATE),
-            mine: !args.no_mine,
+            explorer_port: args.explorer_port.or(file.explorer_port).unwrap_or(beside),
+            hashrate: args.hashrate.or(file.hashrate).unwrap_or(DEFAULT_DEVNET_HASHRATE),
+            mine: !args.no_mine && file.mine.unwrap_or(true),
             byzantine: byzantine_nodes(&args.byzantine, nodes)?,
             start: StartSettings::resolve(&args.start, file)?,
         })
@@ -447,6 +490,30 @@ mod tests {
         assert_eq!(settings.start.rpc_bind, IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
 
+    fn devnet(line: &str, file: &str) -> DevnetSettings {
+        let cli = Cli::try_parse_from(line.split_whitespace()).expect("a line that parses");
+        let Command::Devnet(args) = cli.command else { panic!("not a devnet: {line}") };
+        DevnetSettings::resolve(&args, &toml::from_str(file).expect("a file that parses")).expect("resolves")
+    }
+
+    #[test]
+    fn what_stands_above_the_table_holds_for_a_devnet_too_and_the_table_goes_before_it() {
+        let above = "nodes = 3\nseed = 7\nhashrate = '50kH/s'\nbase-port = 20000\nexplorer-port = 9000\n\
+                     mine = false\ncache = 16\nfull-rbf = false\n";
+        let settings = devnet("tine devnet", above);
+        assert_eq!((settings.nodes, settings.seed, settings.hashrate), (3, Some(7), HashRate(50_000)));
+        assert_eq!((settings.base_port, settings.explorer_port, settings.mine), (20_000, 9_000, false));
+        assert_eq!((settings.start.cache_bytes, settings.start.full_rbf), (16 << 20, false));
+        let table = "[devnet]\nnodes = 2\nseed = 8\nhashrate = '60kH/s'\nbase-port = 21000\nexplorer-port = 9001\n\
+                     mine = true\ncache = 32\nfull-rbf = true";
+        let settings = devnet("tine devnet", &format!("{above}{table}"));
+        assert_eq!((settings.nodes, settings.seed, settings.hashrate), (2, Some(8), HashRate(60_000)));
+        assert_eq!((settings.base_port, settings.explorer_port, settings.mine), (21_000, 9_001, true));
+        assert_eq!((settings.start.cache_bytes, settings.start.full_rbf), (32 << 20, true));
+        let settings = devnet("tine devnet --nodes 1 --no-mine --hashrate 1kH/s", &format!("{above}{table}"));
+        assert_eq!((settings.nodes, settings.hashrate, settings.mine), (1, HashRate(1_000), false));
+    }
+
     #[test]
     fn cfg_01_cfg_02_a_file_that_says_what_cannot_be_is_refused_by_name_and_kept() {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -463,6 +530,9 @@ mod tests {
             ("network = 'bitcoin'", "network"),
             ("include = 'tine.toml'", "include"),
             ("[devnet]\nnodes = 0", "devnet.nodes"),
+            ("nodes = 21", "nodes"),
+            ("base-port = 0", "base-port"),
+            ("[devnet]\ncache = 1", "devnet.cache"),
             ("[devnet]\nname = 'x'", "name"),
             ("network = 'main", "network"),
         ] {
