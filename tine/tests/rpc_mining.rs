@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::chain::{STRANGER, best, code, generate, hexed, rich, spend};
 use support::{SECRET, TestNode};
+use tine_chain::address::Address;
 use tine_chain::amount::COIN;
 use tine_chain::block::Block;
 use tine_chain::codec::{Decode, Encode};
 use tine_chain::hash::BlockHash;
 use tine_chain::merkle;
+use tine_chain::params::Network;
+use tine_chain::policy::Policy;
 use tine_chain::pow::Target;
+use tine_chain::signature;
 use tine_chain::transaction::{Transaction, TxData};
 
 /// Makes a block of a template as `minerd -a sha256d` does: from the `data` fields alone, by Bitcoin's hashing.
@@ -119,6 +123,19 @@ fn a_long_poll_ends_with_a_new_tip() {
     let start = Instant::now();
     node.client.call("getblocktemplate", json!([{ "longpollid": "old" }])).unwrap();
     assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn blocks_are_generated_where_one_takes_more_tries_than_cores_default() {
+    let node = TestNode::on(Network::Devnet);
+    let lock = Policy::key(signature::public_key(&SECRET)).lock();
+    let address = Address { network: Network::Devnet, lock }.to_string();
+    // a million tries each on average: with Core's default of a million for all of them there would be one or none
+    let blocks = node.client.call("generatetoaddress", json!([5, address])).unwrap();
+    assert_eq!(blocks.as_array().map(Vec::len), Some(5), "{blocks}");
+    assert_eq!(json!(best(&node)), blocks[4]);
+    let none = node.client.call("generatetoaddress", json!([5, address, 1])).unwrap();
+    assert_eq!(none, json!([]), "what the caller says holds, as in Core");
 }
 
 /// A block on the tip, changed by `change` and then mined again.

@@ -82,7 +82,7 @@ impl RpcError {
     /// Whether a rule refused what was submitted.
     #[must_use]
     pub fn is_rejection(&self) -> bool {
-        self.code == Code::Rejected as i32 || self.code == Code::Verify as i32
+        [Code::Verify, Code::Rejected, Code::AlreadyInUtxoSet].iter().any(|code| self.code == *code as i32)
     }
 
     /// A parameter that is of the right type and makes no sense.

@@ -25,8 +25,14 @@ use crate::view::{BlockInfo, View};
 pub(crate) const MAX_GENERATE: i64 = 100_000;
 /// Blocks that are committed together: more would keep the node's thread from others for too long.
 const MAX_RUN: usize = 64;
-/// Hashes tried for one `generatetoaddress` (Core: `DEFAULT_MAX_TRIES`).
+/// Hashes tried at least for one `generatetoaddress` whose caller does not say (Core: `DEFAULT_MAX_TRIES`). Core's
+/// callers mine on regtest, where that is plenty: they expect blocks.
 const DEFAULT_MAX_TRIES: u64 = 1_000_000;
+/// How often the tries that blocks take on average are made where that is more: 20 times do not suffice once in e^20,
+/// 500 million calls.
+const TRIES_FOR_EXPECTED: f64 = 20.0;
+/// Nonces tried between two looks at whether the search is still wanted: a tenth of a second.
+const NONCES_PER_LOOK: u32 = 1 << 20;
 
 pub(crate) const METHODS: &[Method] = &[
     Method {
@@ -35,9 +41,14 @@ pub(crate) const METHODS: &[Method] = &[
         params: &[
             required("nblocks", Kind::Number, "How many blocks."),
             required("address", Kind::Text, "Whom they pay."),
-            optional("maxtries", Kind::Number, "Hashes to try. Default 1000000."),
+            optional(
+                "maxtries",
+                Kind::Number,
+                "Hashes to try for all of them. Default 1000000, or 20 times what they take on average if that is more.",
+            ),
         ],
-        help: "Mines blocks at once; gives their ids.",
+        help: "Mines blocks at once; gives their ids. When maxtries are used up before all are found, gives those that \
+               were.",
         handler: Handler::Now(generate_to_address),
     },
     Method {
@@ -105,9 +116,23 @@ pub(crate) fn bip22(verdict: Result<Accepted, Reject>) -> Option<&'static str> {
 fn generate_to_address(call: &Call) -> Outcome {
     let count = call.params.integer_in(0, 0..=MAX_GENERATE)?.unwrap_or(0);
     let address = call.context.parse_address(&call.params.text(1)?)?;
-    let tries = call.params.integer_in(2, 0..=i64::MAX)?.map_or(DEFAULT_MAX_TRIES, i64::unsigned_abs);
-    let blocks = generate(&call.context, count.unsigned_abs(), address.lock, tries)?;
-    answer(&blocks)
+    let count = count.unsigned_abs();
+    let tries = match call.params.integer_in(2, 0..=i64::MAX)? {
+        Some(tries) => tries.unsigned_abs(),
+        None => default_tries(&call.context, count)?,
+    };
+    answer(&generate(&call.context, count, address.lock, tries)?)
+}
+
+/// How many hashes are tried for `count` blocks when the caller does not say.
+fn default_tries(context: &Context, count: u64) -> Result<u64, RpcError> {
+    let tip = Arc::clone(&context.view().tip);
+    let bits = context.node.with_blocking(move |node, _| node.chain().next_bits(&tip.hash))?;
+    let expected =
+        bits.and_then(|bits| bits.to_target().ok()).map_or(0.0, |target| f64::from(target.work().0));
+    // rounding does not matter here, and the cast stops at the most that fits
+    let wanted = (expected * count as f64 * TRIES_FOR_EXPECTED) as u64;
+    Ok(wanted.max(DEFAULT_MAX_TRIES))
 }
 
 /// Mines `count` blocks, each on the tip that is then, until `tries` hashes have been made.
@@ -154,7 +179,12 @@ enum Search {
 /// Mines one block on this thread.
 fn generate_one(context: &Context, lock: Lock, tries: &mut u64) -> Result<Search, RpcError> {
     let template = template::make(context, lock)?;
-    let Some(block) = search(template.block, template.target, tries) else { return Ok(Search::Exhausted) };
+    let parent = template.block.header.prev_block;
+    let stopped = context.stop_requested();
+    let is_stale = || *stopped.borrow() || context.view().mining_parent != parent;
+    let Some(block) = search(template.block, template.target, tries, is_stale) else {
+        return Ok(if *tries > 0 { Search::Overtaken } else { Search::Exhausted });
+    };
     let hash = block.hash();
     match context.node.submit_blocking(Submission::Block(Arc::new(block)))? {
         Ok(Accepted::Connected(_)) => Ok(Search::Connected(hash)),
@@ -164,8 +194,13 @@ fn generate_one(context: &Context, lock: Lock, tries: &mut u64) -> Result<Search
         Ok(Accepted::Transaction(_)) => {
             Err(RpcError::new(Code::Internal, "the node took the block for a transaction"))
         }
-        Err(reject) => Err(RpcError::new(Code::Internal, reject.reason())),
+        Err(reject) => Err(refused(reject)),
     }
+}
+
+/// What becomes of a block of ours that the node refuses: a mistake of ours, and a refusal all the same.
+pub(crate) fn refused(reject: Reject) -> RpcError {
+    RpcError::new(Code::Verify, format!("the node refused the block that was mined: {}", reject.reason()))
 }
 
 /// Mines up to `count` blocks on the node's own thread, which commits them together.
@@ -180,27 +215,33 @@ fn generate_run(
     let (blocks, left) = context.node.participate_blocking(move |participant, now| {
         let mut extranonces = (0..count as u64).map(|number| first.wrapping_add(number));
         let coinbase = || template::coinbase(lock, extranonces.next().expect("one for each block"));
-        let (actions, blocks) = participant
-            .mine(count, now, coinbase, |template| search(template.block, template.target, &mut left))?;
+        let (actions, blocks) = participant.mine(count, now, coinbase, |template| {
+            search(template.block, template.target, &mut left, || false)
+        })?;
         Ok((actions, (blocks, left)))
     })?;
     *tries = left;
-    blocks.map_err(|reject| RpcError::new(Code::Internal, reject.reason()))
+    blocks.map_err(refused)
 }
 
-/// Tries nonces, then later times, until the target is met or `tries` are used up.
-fn search(mut block: Block, target: Target, tries: &mut u64) -> Option<Block> {
-    while *tries > 0 {
-        let last = u32::try_from(*tries - 1).unwrap_or(u32::MAX);
-        match Scanner::new(&block.header).scan(target, 0..=last) {
-            Some(nonce) => {
-                *tries -= u64::from(nonce) + 1;
-                block.header.nonce = nonce;
-                return Some(block);
-            }
-            None => *tries -= u64::from(last) + 1,
+/// Tries nonces, then later times, until the target is met, `tries` are used up, or `is_stale` says that it is in vain.
+fn search(mut block: Block, target: Target, tries: &mut u64, is_stale: impl Fn() -> bool) -> Option<Block> {
+    let mut scanner = Scanner::new(&block.header);
+    let mut first = 0_u32;
+    while *tries > 0 && !is_stale() {
+        let length = u32::try_from(*tries).unwrap_or(u32::MAX).min(NONCES_PER_LOOK);
+        let last = first.saturating_add(length - 1);
+        let found = scanner.scan(target, first..=last);
+        *tries -= u64::from(found.unwrap_or(last) - first) + 1;
+        if let Some(nonce) = found {
+            block.header.nonce = nonce;
+            return Some(block);
         }
-        block.header.time += 1;
+        if last == u32::MAX {
+            block.header.time += 1;
+            scanner = Scanner::new(&block.header);
+        }
+        first = last.wrapping_add(1);
     }
     None
 }

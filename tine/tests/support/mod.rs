@@ -45,19 +45,28 @@ impl TestNode {
         Self::with(|config| config)
     }
 
+    /// A node of another network than regtest.
+    pub(crate) fn on(network: Network) -> Self {
+        Self::build(network, |config| config, &[])
+    }
+
     /// A node with these development wallets.
     pub(crate) fn with_wallets(names: &[&str]) -> Self {
-        Self::build(|config| config, names)
+        Self::build(Network::Regtest, |config| config, names)
     }
 
     /// A node whose server is set up otherwise.
     pub(crate) fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
-        Self::build(configure, &[])
+        Self::build(Network::Regtest, configure, &[])
     }
 
-    fn build(configure: impl FnOnce(ServerConfig) -> ServerConfig, wallets: &[&str]) -> Self {
+    fn build(
+        network: Network,
+        configure: impl FnOnce(ServerConfig) -> ServerConfig,
+        wallets: &[&str],
+    ) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
-        let params = Params::of(Network::Regtest);
+        let params = Params::of(network);
         let chain = Chain::open(params.clone(), Box::new(MemoryStore::new()), ChainOptions::default())
             .expect("an empty store opens");
         let node = Node::new(chain, NodeConfig::new(params));
