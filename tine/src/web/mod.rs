@@ -201,11 +201,16 @@ struct Perspective {
 }
 
 async fn tree_of(State(shared): State<Arc<Shared>>, Query(wanted): Query<Perspective>) -> Response {
+    let named = wanted.node.clone();
     let drawn = tokio::task::spawn_blocking(move || {
         tree::tree(&shared.nodes, &shared.bodies, wanted.node.as_deref())
     });
     match drawn.await {
-        Ok(tree) => Json(tree).into_response(),
+        Ok(Some(tree)) => Json(tree).into_response(),
+        Ok(None) => {
+            let text = format!("no node is called {:?}\n", named.unwrap_or_default());
+            (StatusCode::NOT_FOUND, text).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "the tree was not drawn");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -93,15 +93,18 @@ fn collect<'a>(view: &'a View, lowest: u32, into: &mut HashMap<BlockHash, &'a Ar
     }
 }
 
-/// Draws the blocks of all nodes as `wanted` sees them; without that, as the node with most work does.
-pub(super) fn tree(nodes: &[Arc<Context>], bodies: &Bodies, wanted: Option<&str>) -> Tree {
+/// Draws the blocks of all nodes as `wanted` sees them; without that, as the node with most work does. `None`: no node is
+/// called so.
+pub(super) fn tree(nodes: &[Arc<Context>], bodies: &Bodies, wanted: Option<&str>) -> Option<Tree> {
     let views: Vec<(String, Arc<View>)> = nodes.iter().map(|node| (node.name.clone(), node.view())).collect();
     let heaviest = |views: &[(String, Arc<View>)]| {
         // of equals the first
         (0..views.len()).rev().max_by_key(|place| views[*place].1.tip.work).unwrap_or_default()
     };
-    let place =
-        views.iter().position(|(name, _)| Some(name.as_str()) == wanted).unwrap_or_else(|| heaviest(&views));
+    let place = match wanted {
+        Some(wanted) => views.iter().position(|(name, _)| name == wanted)?,
+        None => heaviest(&views),
+    };
     let (perspective, own) = &views[place];
     let top = views.iter().map(|(_, view)| view.best_header.height).max().unwrap_or(0);
     let lowest = top.saturating_sub(DEPTH);
@@ -144,14 +147,14 @@ pub(super) fn tree(nodes: &[Arc<Context>], bodies: &Bodies, wanted: Option<&str>
             seen: views.iter().filter_map(seen).collect(),
         })
     });
-    Tree {
+    Some(Tree {
         perspective: perspective.clone(),
         columns: layout.columns,
         lanes: layout.lanes,
         blocks: shown.collect(),
         gaps: layout.gaps,
         tips,
-    }
+    })
 }
 
 fn status(status: BlockStatus) -> &'static str {

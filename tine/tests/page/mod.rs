@@ -85,6 +85,9 @@ fn the_page_shows_the_tree_of_a_fork() {
     let state = get(address, "/api/state").json();
     assert_eq!(state["nodes"][0]["tip"], json!(new[1]));
     assert_eq!((&state["controls"], &state["nodes"][0]["reorgs"]), (&json!(true), &json!(1)));
+    let stranger = get(address, "/api/tree?node=zed");
+    assert_eq!((stranger.status, stranger.body.contains("\"zed\"")), (404, true), "{}", stranger.body);
+    assert_eq!(get(address, "/api/tree?node=test").json()["perspective"], json!("test"));
     let tree = get(address, "/api/tree").json();
     let place = |hash: &Value| {
         let blocks = tree["blocks"].as_array().expect("a list");
