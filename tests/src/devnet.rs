@@ -61,16 +61,23 @@ impl Devnet {
         Rpc::new(self.base_port + 10 * place as u16, &self.node_dir(name))
     }
 
+    /// Types a command that may fail: its exit code, and what it printed to standard output and error.
+    ///
+    /// # Panics
+    /// When the program can't be started.
+    #[must_use]
+    pub fn try_type(&self, args: &[&str]) -> (i32, String, String) {
+        let root = self.dir.path().to_str().expect("a plain path");
+        Tine::run(&[&["--dir", root], args].concat())
+    }
+
     /// Types a command at the shell; it must succeed. What it printed.
     ///
     /// # Panics
     /// When it fails.
     #[must_use]
     pub fn type_in(&self, args: &[&str]) -> String {
-        let root = self.dir.path().to_str().expect("a plain path");
-        let mut all = vec!["--dir", root];
-        all.extend(args);
-        let (code, out, err) = Tine::run(&all);
+        let (code, out, err) = self.try_type(args);
         assert_eq!(code, 0, "tine {}\n{out}\n{err}", args.join(" "));
         out
     }

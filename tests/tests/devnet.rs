@@ -37,9 +37,10 @@ fn a_payment_typed_at_the_shell_is_in_every_mempool_then_in_a_block_and_every_ba
     let _ = devnet.type_in(&["mine", "12", "--on", "alice"]);
     devnet.wait_agreed(&NAMES, 12, Duration::from_secs(30));
 
+    // from the key press: the command's own start and end are in the figure
+    let typed = Instant::now();
     let printed = devnet.type_in(&["send", "bob", "5", "--from", "alice", "--explain"]);
-    let sent = Instant::now();
-    wait_for("the payment in four mempools", Duration::from_secs(5), || {
+    wait_for("the payment in four mempools", Duration::from_secs(10), || {
         NAMES
             .iter()
             .all(|name| {
@@ -51,7 +52,11 @@ fn a_payment_typed_at_the_shell_is_in_every_mempool_then_in_a_block_and_every_ba
             })
             .then_some(())
     });
-    println!("in every mempool after {:?} more", sent.elapsed());
+    let took = typed.elapsed();
+    let counted = printed.lines().find(|line| line.contains("mempools after")).unwrap_or_default();
+    println!("in every mempool {took:?} after it was typed; the command itself says: {counted}");
+    // a second where nothing else runs, as the figure printed shows; this machine may be busy
+    assert!(took < Duration::from_secs(10), "{took:?}: {printed}");
     let txid = devnet.rpc("dave").call("getrawmempool", &json!([]))[0].as_str().expect("an id").to_owned();
     assert!(printed.contains(&txid), "--explain names the transaction {txid}:\n{printed}");
     for word in ["sighash", "signed", "fee", "change"] {

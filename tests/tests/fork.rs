@@ -60,6 +60,7 @@ fn both_sides_confirm_a_spend_of_the_same_coin_and_most_work_decides() {
         assert!(text.contains(word), "{what} for people:\n{text}");
     }
     assert!(text.contains("fork at 12"), "the fork point:\n{text}");
+    assert!(text.contains("1 block reward void"), "one is one:\n{text}");
     // the genesis and 14 blocks against the genesis and 13, of 1,000,000 hashes each
     assert!(text.contains("work 0xe4e1c0 > 0xd59f80"), "the work of both branches:\n{text}");
     assert!(report.to_string().contains(&coin), "the coin that both spent: {report}");
@@ -74,6 +75,73 @@ fn both_sides_confirm_a_spend_of_the_same_coin_and_most_work_decides() {
     assert_eq!(bob["confirmed"], json!("0.00000000"), "bob's 5 are reversed: {bob}");
     let dave = devnet.type_in_json(&["wallet", "balance", "dave", "--on", "dave"]);
     assert_eq!(dave["confirmed"], json!("5.00000000"), "dave keeps his: {dave}");
+}
+
+/// The payee's own node confirms the payment, and gives it up with its branch: what he saw as his is shown as conflicted,
+/// and asking nobody in particular finds the reorganisation that did it.
+#[test]
+fn a_payee_who_saw_his_payment_confirmed_sees_it_conflicted() {
+    let devnet = Devnet::start(&["--no-mine"]);
+    let _ = devnet.type_in(&["mine", "12", "--on", "alice"]);
+    devnet.wait_agreed(&NAMES, 12, Duration::from_secs(30));
+    let coin = spendable(&devnet.type_in_json(&["wallet", "coins", "alice"]));
+
+    let _ = devnet.type_in(&["net", "split", "carol | alice,bob,dave"]);
+    // a second split while the first holds: it is done when alice and bob stand apart from carol and dave, who have met
+    let _ = devnet.type_in(&["net", "split", "alice,bob | carol,dave"]);
+    assert_eq!((devnet.connections("carol"), devnet.connections("dave")), (1, 1), "carol is back with dave");
+    let to_bob = send(&devnet, "bob", &coin, "alice");
+    let _ = devnet.type_in(&["mine", "1", "--on", "alice"]);
+    devnet.wait_agreed(&["alice", "bob"], 13, Duration::from_secs(30));
+    let seen = devnet.type_in_json(&["wallet", "history", "bob"]);
+    assert_eq!(find(&seen, &to_bob).expect("bob's own node shows it")["state"], "confirmed");
+    let to_dave = send(&devnet, "dave", &coin, "carol");
+    let _ = devnet.type_in(&["mine", "2", "--on", "carol"]);
+    devnet.wait_agreed(&["carol", "dave"], 14, Duration::from_secs(30));
+
+    let _ = devnet.type_in(&["net", "heal"]);
+    devnet.wait_agreed(&NAMES, 14, Duration::from_secs(40));
+    let history = devnet.type_in_json(&["wallet", "history", "bob"]);
+    let entry = find(&history, &to_bob).expect("it is not forgotten");
+    assert_eq!((&entry["state"], &entry["conflicts_with"]), (&json!("conflicted"), &json!(to_dave)));
+    assert_eq!(devnet.type_in_json(&["wallet", "balance", "bob"])["confirmed"], json!("0.00000000"));
+    // what a node never saw it can't show: nothing of bob's payment is at carol's
+    let history = devnet.type_in_json(&["wallet", "history", "bob", "--on", "carol"]);
+    assert_eq!(find(&history, &to_bob), None);
+
+    every_node_is_asked_for_its_reorganisations(&devnet);
+}
+
+fn every_node_is_asked_for_its_reorganisations(devnet: &Devnet) {
+    let listed = devnet.type_in(&["reorgs", "--json"]);
+    let nodes: Vec<String> = listed
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).expect("JSON")["node"].as_str().expect("a node").to_owned()
+        })
+        .collect();
+    assert!(["alice", "bob"].iter().all(|name| nodes.iter().any(|node| node == name)), "{listed}");
+    assert!(devnet.type_in(&["reorgs", "--on", "carol"]).contains("no reorganisation"));
+    // bob alone goes through another one: it is the last of all, though alice is the first node
+    let _ = devnet.type_in(&["net", "split", "bob | alice,carol,dave"]);
+    let _ = devnet.type_in(&["mine", "1", "--on", "bob"]);
+    let _ = devnet.type_in(&["mine", "2", "--on", "alice"]);
+    let _ = devnet.type_in(&["net", "heal"]);
+    devnet.wait_agreed(&NAMES, 16, Duration::from_secs(40));
+    let last = devnet.type_in_json(&["explain", "reorg", "last"]);
+    assert_eq!((&last["node"], &last["fork"]["height"]), (&json!("bob"), &json!(14)));
+    assert!(devnet.type_in(&["explain", "reorg"]).starts_with("bob:"));
+    let own = devnet.type_in_json(&["explain", "reorg", "last", "--on", "alice"]);
+    assert_eq!((&own["node"], &own["fork"]["height"]), (&json!("alice"), &json!(12)));
+    // numbers are each node's own
+    let (code, _, err) = devnet.try_type(&["explain", "reorg", "0"]);
+    assert!(code == 2 && err.contains("alice, bob") && err.contains("--on"), "{code}: {err}");
+    assert_eq!(devnet.type_in_json(&["explain", "reorg", "1"])["node"], json!("bob"), "only he has one");
+    // blocks off, and none on: there is no line about the latter
+    let (_, tip) = devnet.rpc("dave").tip();
+    let _ = devnet.type_in(&["rpc", "invalidateblock", &tip, "--on", "dave"]);
+    let text = devnet.type_in(&["explain", "reorg", "--on", "dave"]);
+    assert!(text.contains("  out ") && !text.contains("  in "), "{text}");
 }
 
 /// A coin of 50 that may be spent now.

@@ -16,6 +16,8 @@ pub const NET_INFO: &str = "tine_netinfo";
 pub const NET_SPLIT: &str = "tine_netsplit";
 /// `tine_netheal {}` → [`NetInfo`]: refuses nobody any more, and dials who was cut.
 pub const NET_HEAL: &str = "tine_netheal";
+/// `tine_netfault` [`NetFault`] → [`NetInfo`]: makes the node's line bad, or good again.
+pub const NET_FAULT: &str = "tine_netfault";
 /// `tine_mine` [`Mine`] → [`Mined`]: mines blocks now, at full speed.
 pub const MINE: &str = "tine_mine";
 /// `tine_miner` [`MinerControl`] → [`MinerStatus`]: asks or changes the node's own miner.
@@ -30,7 +32,7 @@ pub const WALLET_RESTORE: &str = "tine_walletrestore";
 pub const WALLET_LIST: &str = "tine_walletlist";
 /// `tine_walletaddress` [`WalletAddress`] → text: an address to be paid to.
 pub const WALLET_ADDRESS: &str = "tine_walletaddress";
-/// `tine_walletbalance` [`WalletName`] → [`Balance`].
+/// `tine_walletbalance` [`WalletName`] → [`WalletBalance`].
 pub const WALLET_BALANCE: &str = "tine_walletbalance";
 /// `tine_walletcoins` [`WalletName`] → list of [`WalletCoin`].
 pub const WALLET_COINS: &str = "tine_walletcoins";
@@ -70,6 +72,24 @@ pub struct NetInfo {
     pub height: u32,
     /// Cumulative work of the tip, hexadecimal.
     pub work: String,
+    /// How many milliseconds longer a message to or from it takes, on purpose.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// How many of 100 messages to and from it are lost, on purpose.
+    #[serde(default)]
+    pub drop_percent: u8,
+}
+
+/// How bad a node's line is to be; what is not given stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetFault {
+    /// Milliseconds that every message takes longer, each way, 0 to 10,000.
+    #[serde(default)]
+    pub delay_ms: Option<u32>,
+    /// How many of 100 messages are lost, each way.
+    #[serde(default)]
+    pub drop_percent: Option<u8>,
 }
 
 /// A connected peer.
@@ -323,6 +343,16 @@ pub struct Balance {
     pub pending: String,
     /// Mined, and not spendable yet.
     pub immature: String,
+}
+
+/// What a wallet holds, and which one it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WalletBalance {
+    /// Its name.
+    pub wallet: String,
+    /// What it holds.
+    #[serde(flatten)]
+    pub balance: Balance,
 }
 
 /// A coin of a wallet.

@@ -47,6 +47,8 @@ fn cfg_01_what_cannot_be_is_refused_by_name() {
         (&["node"], &[("TINE_HASHRATE", "fast")], 2, "TINE_HASHRATE"),
         (&["node"], &[("TINE_HASHRATE", "")], 2, "TINE_HASHRATE"),
         (&["node"], &[("TINE_HASHRAT", "5k")], 2, "TINE_HASHRAT"),
+        (&["forks"], &[("TINE_RCP", "http://127.0.0.1:1")], 2, "TINE_RCP"),
+        (&["wallet", "balance"], &[("TINE_DIRR", "/tmp")], 2, "TINE_DIRR"),
         (&["mine", "0"], &[], 2, "0"),
         (&["mine", "x"], &[], 2, "x"),
         (&["send", "bob"], &[], 2, "AMOUNT"),

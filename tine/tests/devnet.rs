@@ -167,8 +167,11 @@ fn a_devnet_starts_agrees_forks_heals_stops_and_goes_on() {
     ] {
         assert!(greeting.contains(wanted), "no {wanted:?} in {greeting}");
     }
+    let url = format!("http://127.0.0.1:{}/", devnet.port + 10);
+    assert!(greeting.contains(&url), "bob's URL, ready to be copied: {greeting}");
     cookies_are_private(dir);
     taken_ports_are_named(&devnet);
+    one_node_of_a_process_is_not_stopped_alone(dir);
 
     json(dir, &["mine", "1", "--on", "bob"]);
     let line = process.wait_for("#1 ").pop().expect("a line");
@@ -176,6 +179,7 @@ fn a_devnet_starts_agrees_forks_heals_stops_and_goes_on() {
     json(dir, &["mine", "12", "--on", "alice"]);
     until("agreement", || agreed(dir).filter(|(_, height)| *height >= 13));
 
+    refusals_have_their_exit_code(dir);
     pay_and_fork(dir);
     process.wait_for("REORG alice");
     late_node_finds_everybody(&devnet);
@@ -221,6 +225,11 @@ fn keystores_are_opened_by_their_passphrase_only(dir: &Path) {
     let text = std::fs::read_to_string(&keystore).expect("readable");
     assert!(phrase.split(' ').count() == 24 && !phrase.split(' ').all(|word| text.contains(word)));
     assert_eq!(typed(dir, "x\n", &["wallet", "new", "savings"]).status.code(), Some(1), "never overwritten");
+    let taken = tine(dir, &["wallet", "new", "savings"]);
+    let said = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(said.contains("savings") && !said.contains("passphrase"), "before anybody is asked: {said}");
+    let whose = String::from_utf8(tine(dir, &["wallet", "balance"]).stdout).expect("Unicode");
+    assert!(whose.contains("alice"), "whose it is: {whose}");
 
     json(dir, &["send", "savings", "7", "--from", "alice", "--on", "alice"]);
     json(dir, &["mine", "1", "--on", "alice"]);
@@ -251,6 +260,44 @@ fn keystores_are_opened_by_their_passphrase_only(dir: &Path) {
     let address =
         |node: &str, wallet: &str| json(dir, &["wallet", "address", wallet, "--on", node])["address"].clone();
     assert_eq!(address("carol", "again"), address("alice", "savings"));
+}
+
+/// Exit code 4 whatever way a node has of saying that it refuses.
+fn refusals_have_their_exit_code(dir: &Path) {
+    let tip = json(dir, &["rpc", "getbestblockhash"]);
+    let mut block = json(dir, &["rpc", "getblock", tip.as_str().expect("an id"), "0"])
+        .as_str()
+        .expect("hexadecimal digits")
+        .to_owned();
+    // the nonce: a proof of work that is none, but once in a million
+    let nonce = if &block[152..160] == "00000000" { "00000001" } else { "00000000" };
+    block.replace_range(152..160, nonce);
+    let refused = |args: &[&str], reason: &str| {
+        let output = tine(dir, args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {said}");
+        assert!(said.contains(reason), "{args:?}: {said}");
+        String::from_utf8(output.stdout).expect("Unicode")
+    };
+    assert_eq!(refused(&["rpc", "submitblock", &block], "high-hash").trim(), "high-hash", "the result, too");
+    let known = json(dir, &["rpc", "getblock", tip.as_str().expect("an id"), "2"]);
+    let coinbase = known["tx"][0]["hex"].as_str().expect("hexadecimal digits");
+    assert!(
+        refused(&["rpc", "testmempoolaccept", &format!("[\"{coinbase}\"]")], "coinbase").contains("false")
+    );
+    refused(&["rpc", "sendrawtransaction", coinbase], "");
+    // what is no refusal of a rule stays 1
+    assert_eq!(tine(dir, &["rpc", "submitblock", "00"]).status.code(), Some(1));
+    assert_eq!(tine(dir, &["rpc", "getblockhash", "9999"]).status.code(), Some(1));
+    assert_eq!(tine(dir, &["rpc", "submitblock", "--named", "hexdata=00"]).status.code(), Some(1));
+}
+
+fn one_node_of_a_process_is_not_stopped_alone(dir: &Path) {
+    let output = tine(dir, &["rpc", "stop", "--on", "bob"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("alice, carol") && said.contains("Ctrl-C"), "{said}");
+    assert!(tine(dir, &["rpc", "uptime", "--on", "bob"]).status.success(), "it runs on");
 }
 
 fn cookies_are_private(dir: &Path) {
@@ -345,6 +392,75 @@ fn late_node_finds_everybody(devnet: &Devnet) {
         (json(dir.path(), &["net", "show"])[0]["peers"].as_array()?.len() >= 3).then_some(())
     });
     assert_eq!(late.interrupt(), Some(0));
+}
+
+/// When each of two nodes first saw the tip, in milliseconds since 1970.
+fn seen(dir: &Path, node: &str) -> u64 {
+    let arrivals = json(dir, &["rpc", "tine_blockarrivals", "1", "--on", node]);
+    arrivals[0]["seen"].as_u64().expect("a time")
+}
+
+/// Lines are made slow and lossy between real sockets, and good again; a faucet pays whoever asks.
+#[test]
+fn messages_come_late_or_not_at_all_until_the_net_is_healed() {
+    let devnet = Devnet { dir: tempfile::tempdir().expect("a temporary directory"), port: base_port(4, 3) };
+    let dir = devnet.path();
+    let process = devnet.start();
+    process.wait_for("next:");
+    let height = |node: &str| json(dir, &["rpc", "getblockcount", "--on", node]).as_u64().expect("a number");
+
+    let shown = json(dir, &["net", "delay", "bob", "700"]);
+    assert_eq!((&shown[1]["delay_ms"], &shown[0]["delay_ms"]), (&700.into(), &0.into()));
+    json(dir, &["mine", "1", "--on", "alice"]);
+    until("bob to see it", || (height("bob") == 1).then_some(()));
+    let late = seen(dir, "bob") - seen(dir, "alice");
+    assert!(late >= 700, "{late} ms");
+
+    json(dir, &["net", "delay", "bob", "0"]);
+    let shown = json(dir, &["net", "drop", "bob", "100"]);
+    assert_eq!(shown[1]["drop_percent"], 100);
+    json(dir, &["mine", "11", "--on", "alice"]);
+    until("carol to see them", || (height("carol") == 12).then_some(()));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(height("bob"), 1, "nothing gets through, though he is connected");
+    let people = String::from_utf8(tine(dir, &["net", "show"]).stdout).expect("Unicode");
+    assert!(people.contains("100 % lost"), "{people}");
+    assert_eq!(tine(dir, &["net", "drop", "zed", "5"]).status.code(), Some(2));
+    let healed = json(dir, &["net", "heal"]);
+    assert_eq!((&healed[1]["drop_percent"], &healed[1]["delay_ms"]), (&0.into(), &0.into()));
+    json(dir, &["mine", "1", "--on", "alice"]);
+    until("bob to catch up", || (height("bob") == 13).then_some(()));
+
+    let paid = json(dir, &["faucet", "bob", "7"]);
+    assert_eq!((&paid["sent"]["wallet"], &paid["sent"]["amount"]), (&"alice".into(), &"7.00000000".into()));
+    json(dir, &["mine", "1", "--on", "carol"]);
+    until("bob's coins", || {
+        (json(dir, &["wallet", "balance", "bob"])["confirmed"] == "7.00000000").then_some(())
+    });
+    assert_eq!(tine(dir, &["faucet", "bob", "20000000"]).status.code(), Some(1));
+    assert_eq!(process.interrupt(), Some(0));
+}
+
+/// Nodes that stood apart when they were stopped meet when they are started: what that does to the chain is shown as well.
+#[test]
+fn a_reorganisation_during_the_start_is_printed() {
+    let devnet = Devnet { dir: tempfile::tempdir().expect("a temporary directory"), port: base_port(3, 3) };
+    let dir = devnet.path();
+    let process = devnet.start();
+    process.wait_for("next:");
+    json(dir, &["net", "split", "alice | bob,carol"]);
+    json(dir, &["mine", "1", "--on", "alice"]);
+    json(dir, &["mine", "2", "--on", "bob"]);
+    assert_eq!(process.interrupt(), Some(0));
+    let process = devnet.start();
+    process.wait_for("REORG alice");
+    assert_eq!(process.interrupt(), Some(0));
+    // the one before is over, and is not told again
+    let process = devnet.start();
+    process.wait_for("going on at block 2");
+    json(dir, &["mine", "1", "--on", "bob"]);
+    assert!(!process.wait_for("#3 ").iter().any(|line| line.contains("REORG")));
+    assert_eq!(process.interrupt(), Some(0));
 }
 
 /// Two processes that know each other only by address; the cut goes through JSON-RPC with a password, as it would from

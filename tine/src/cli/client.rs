@@ -154,8 +154,38 @@ pub enum NetCommand {
         #[arg(value_name = "GROUPS")]
         groups: String,
     },
-    /// Restore all links
+    /// Make every message to and from a node late
+    Delay {
+        /// Its name (or number, in the order of --rpc), or `all`
+        node: String,
+        /// Milliseconds that a message takes longer, each way; 0: none
+        #[arg(value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        ms: u32,
+    },
+    /// Lose messages to and from a node; its connections stay
+    Drop {
+        /// Its name (or number, in the order of --rpc), or `all`
+        node: String,
+        /// How many of 100, each way; 0: none
+        #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+        percent: u8,
+    },
+    /// Restore all links, and end delays and losses
     Heal,
+}
+
+/// `tine faucet`.
+#[derive(Debug, Clone, Args)]
+pub struct FaucetArgs {
+    /// Who is paid: an address, or the name of a wallet of any node here
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// How many coins
+    #[arg(value_name = "AMOUNT", default_value = "10")]
+    pub amount: Amount,
+    /// Which node
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 /// `tine explain`.
@@ -171,7 +201,7 @@ pub struct ExplainArgs {
 pub enum ExplainWhat {
     /// Why a node changed branches, and what became of each transaction
     Reorg {
-        /// Its number as `tine reorgs` shows it, or `last`
+        /// Its number as `tine reorgs` shows it, or `last`: the last one of all nodes, unless --on names one
         #[arg(default_value = "last")]
         which: String,
         /// Write it as a page with both branches drawn
@@ -202,7 +232,7 @@ pub enum ExplainWhat {
 pub struct RpcArgs {
     /// The method; `help` lists them
     pub method: String,
-    /// Its parameters: JSON where it reads as JSON, text otherwise; name=value for named ones with --named
+    /// Its parameters: text where the method takes text, else JSON where it reads as JSON; name=value with --named
     #[arg(value_name = "ARGS", allow_negative_numbers = true)]
     pub args: Vec<String>,
     /// Parameters are name=value

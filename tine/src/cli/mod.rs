@@ -12,8 +12,8 @@ mod worlds;
 
 pub use bench::{BenchArgs, BenchChainArgs, BenchCommand, BenchGrowthArgs, BenchRow};
 pub use client::{
-    ExplainArgs, ExplainWhat, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand, RpcArgs, SendArgs,
-    WalletArgs, WalletCommand, WalletTarget,
+    ExplainArgs, ExplainWhat, FaucetArgs, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand,
+    RpcArgs, SendArgs, WalletArgs, WalletCommand, WalletTarget,
 };
 pub use experiments::{
     DoubleSpendArgs, ExperimentArgs, GeneralsArgs, PropagationArgs, SelfishArgs, StrategyArgs,
@@ -132,11 +132,13 @@ pub enum Command {
     Mine(MineArgs),
     /// Pay somebody
     Send(SendArgs),
-    /// Cut a running network in two, and heal it
+    /// Get coins on a devnet, from whichever of its public wallets has some
+    Faucet(FaucetArgs),
+    /// Cut a running network in two, make lines bad, and heal it
     Net(NetArgs),
     /// Show every branch of the block tree
     Forks(TargetArgs),
-    /// List the reorganisations that a node went through
+    /// List the reorganisations that the nodes went through
     Reorgs(TargetArgs),
     /// Explain a reorganisation, the tip, or what became of a transaction
     Explain(ExplainArgs),
@@ -175,7 +177,7 @@ pub enum Shell {
 /// Which node is asked.
 #[derive(Debug, Clone, Args, Default)]
 pub struct TargetArgs {
-    /// The node to ask, by name [default: the first that runs here]
+    /// The node to ask, by name [default: the first that runs here; about reorganisations all of them]
     #[arg(long, value_name = "NODE")]
     pub on: Option<String>,
     /// The node to ask, by URL: `http://host:port`, or `http://user:password@host:port`

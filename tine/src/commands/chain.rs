@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tine_chain::address::Address;
 use tine_chain::amount::Amount;
 use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::params::Network;
-use tine_node::explain::{ReorgReport, ReportFate, TipReport};
+use tine_node::explain::{ReorgReport, ReportBlock, ReportFate, TipReport};
 
 use super::{Target, pay};
-use crate::cli::ExplainWhat;
+use crate::cli::{ExplainWhat, TargetArgs};
 use crate::config::Settings;
 use crate::exit::Error;
 use crate::methods::{self, TxStory};
@@ -49,36 +49,63 @@ pub(super) fn forks(out: Out, target: &Target) -> Result<(), Error> {
     Ok(())
 }
 
+/// A reorganisation, and the node that went through it.
+#[derive(Serialize)]
+struct NodeReorg {
+    node: String,
+    #[serde(flatten)]
+    report: ReorgReport,
+}
+
+/// The nodes that the options name; all that run here when they name none.
+fn asked(settings: &Settings, args: &TargetArgs) -> Result<Vec<Target>, Error> {
+    if args.on.is_none() && args.rpc.is_none() {
+        return Target::all(settings);
+    }
+    Ok(vec![Target::resolve(settings, args)?])
+}
+
 /// Runs `tine reorgs`.
 ///
 /// # Errors
 /// No node answers.
-pub(super) fn reorgs(out: Out, target: &Target) -> Result<(), Error> {
-    let reports: Vec<ReorgReport> = target.client.call_as(methods::REORGS, json!({}))?;
-    if reports.is_empty() {
-        out.line(format!("{} has not been reorganised", target.name));
+pub(super) fn reorgs(out: Out, settings: &Settings, args: &TargetArgs) -> Result<(), Error> {
+    let targets = asked(settings, args)?;
+    let mut all = Vec::new();
+    for target in &targets {
+        let reports: Vec<ReorgReport> = target.client.call_as(methods::REORGS, json!({}))?;
+        all.extend(reports.into_iter().map(|report| NodeReorg { node: target.name.clone(), report }));
     }
-    for report in &reports {
-        let (out_of, into) = (report.disconnected.last(), report.connected.last());
-        let tip = |block: Option<&tine_node::explain::ReportBlock>| {
-            block.map_or_else(
-                || "the fork".into(),
-                |block| format!("{} {:.12}…", block.label, block.hash.to_string()),
-            )
-        };
-        out.line(format!(
-            "#{}  depth {}  {} → {}  fork at {}  {} conflicted, {} returned",
-            report.number,
-            report.depth,
-            tip(out_of),
-            tip(into),
-            report.fork.height,
-            report.conflicted,
-            report.returned
-        ));
-        out.document(report);
+    // of two nodes that switched in the same moment, in the order of nodes
+    all.sort_by_key(|reorg| reorg.report.time);
+    if all.is_empty() {
+        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        out.line(format!("no reorganisation so far at {}", names.join(", ")));
+        return Ok(());
     }
+    let head = ["NODE", "#", "DEPTH", "FROM", "TO", "FORK AT", "CONFLICTED", "RETURNED"];
+    out.table(head, all.iter().map(reorg_row));
+    all.iter().for_each(|reorg| out.document(reorg));
     Ok(())
+}
+
+fn reorg_row(NodeReorg { node, report }: &NodeReorg) -> [String; 8] {
+    let tip = |block: Option<&ReportBlock>| {
+        block.map_or_else(
+            || "the fork".into(),
+            |block| format!("{} {:.12}…", block.label, block.hash.to_string()),
+        )
+    };
+    [
+        node.clone(),
+        report.number.to_string(),
+        report.depth.to_string(),
+        tip(report.disconnected.last()),
+        tip(report.connected.last()),
+        report.fork.height.to_string(),
+        report.conflicted.to_string(),
+        report.returned.to_string(),
+    ]
 }
 
 /// Runs `tine explain`.
@@ -89,7 +116,8 @@ pub(super) fn explain(out: Out, settings: &Settings, what: ExplainWhat) -> Resul
     match what {
         ExplainWhat::Reorg { which, html, target } => {
             let number = parse_number(&which)?;
-            explain_reorg(out, &Target::resolve(settings, &target)?, number, html.as_deref())
+            let (target, report) = find_reorg(asked(settings, &target)?, number)?;
+            explain_reorg(out, &target, report, html.as_deref())
         }
         ExplainWhat::Tip { target } => explain_tip(out, &Target::resolve(settings, &target)?),
         ExplainWhat::Tx { txid, target } => explain_tx(out, &Target::resolve(settings, &target)?, &txid),
@@ -104,8 +132,32 @@ fn parse_number(which: &str) -> Result<Option<u64>, Error> {
     number.map(Some).map_err(|_| Error::Usage(format!("{which:?}: neither a number nor `last`")))
 }
 
-fn explain_reorg(out: Out, target: &Target, number: Option<u64>, html: Option<&Path>) -> Result<(), Error> {
-    let report: ReorgReport = target.client.call_as(methods::EXPLAIN_REORG, json!({ "number": number }))?;
+/// The reorganisation of that number, or the last over all nodes. Each node counts its own from 0.
+///
+/// # Errors
+/// There was none; several nodes have one of that number.
+fn find_reorg(targets: Vec<Target>, number: Option<u64>) -> Result<(Target, ReorgReport), Error> {
+    let mut found: Vec<(Target, ReorgReport)> = Vec::new();
+    let mut none = None;
+    for target in targets {
+        match target.client.call_as(methods::EXPLAIN_REORG, json!({ "number": number })) {
+            Ok(report) => found.push((target, report)),
+            // Core: RPC_INVALID_ADDRESS_OR_KEY
+            Err(error) if error.code() == Some(-5) => none = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let (Some(number), [_, _, ..]) = (number, found.as_slice()) {
+        let names: Vec<&str> = found.iter().map(|(target, _)| target.name.as_str()).collect();
+        let names = names.join(", ");
+        return Err(Error::Usage(format!("{names} each have a reorganisation #{number}: say --on NODE")));
+    }
+    // of two in the same moment the first node's: max_by_key gives the last of equals
+    let last = found.into_iter().rev().max_by_key(|(_, report)| report.time);
+    last.ok_or_else(|| none.map_or_else(|| Error::Failed("no node was asked".into()), Error::from))
+}
+
+fn explain_reorg(out: Out, target: &Target, report: ReorgReport, html: Option<&Path>) -> Result<(), Error> {
     out.line(out.bold(format!("{}:", target.name)));
     out.line(&report);
     let network = network_of(target)?;
@@ -114,7 +166,6 @@ fn explain_reorg(out: Out, target: &Target, number: Option<u64>, html: Option<&P
     for line in &losses {
         out.line(out.alarm(format!("  {line}")));
     }
-    out.document(&report);
     if let Some(path) = html {
         let miners = miners(target)?;
         let page =
@@ -122,6 +173,7 @@ fn explain_reorg(out: Out, target: &Target, number: Option<u64>, html: Option<&P
         std::fs::write(path, page).map_err(|error| Error::failed(path.display(), error))?;
         out.line(format!("page: {}", path.display()));
     }
+    out.document(&NodeReorg { node: target.name.clone(), report });
     Ok(())
 }
 

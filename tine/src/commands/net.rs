@@ -9,7 +9,7 @@ use super::Target;
 use crate::cli::{NetArgs, NetCommand};
 use crate::config::Settings;
 use crate::exit::Error;
-use crate::methods::{self, NetInfo, NetSplit};
+use crate::methods::{self, NetFault, NetInfo, NetSplit};
 use crate::out::Out;
 
 /// How long a cut or a heal may take to show in every node's list of peers.
@@ -37,6 +37,12 @@ pub(super) fn run(out: Out, settings: &Settings, args: &NetArgs) -> Result<(), E
             Ok(())
         }
         NetCommand::Split { groups } => split(out, &nodes, groups),
+        NetCommand::Delay { node, ms } => {
+            fault(out, &nodes, node, &NetFault { delay_ms: Some(*ms), drop_percent: None })
+        }
+        NetCommand::Drop { node, percent } => {
+            fault(out, &nodes, node, &NetFault { delay_ms: None, drop_percent: Some(*percent) })
+        }
         NetCommand::Heal => heal(out, &nodes),
     }
 }
@@ -79,10 +85,50 @@ fn show(out: Out, nodes: &[Node]) {
             format!("{:.12}…", info.tip.to_string()),
             list(&names, info.peers.iter().map(|peer| &peer.identity)),
             list(&names, info.blocked.iter()),
+            line_of(info),
         ]
     });
-    out.table(["NODE", "HEIGHT", "TIP", "CONNECTED TO", "CUT OFF FROM"], rows);
+    out.table(["NODE", "HEIGHT", "TIP", "CONNECTED TO", "CUT OFF FROM", "LINE"], rows);
     out.document(&nodes.iter().map(|node| &node.info).collect::<Vec<_>>());
+}
+
+/// How bad a node's line is.
+fn line_of(info: &NetInfo) -> String {
+    let faults = [
+        (info.delay_ms > 0).then(|| format!("+{} ms", info.delay_ms)),
+        (info.drop_percent > 0).then(|| format!("{} % lost", info.drop_percent)),
+    ];
+    let faults: Vec<String> = faults.into_iter().flatten().collect();
+    if faults.is_empty() { "good".into() } else { faults.join(", ") }
+}
+
+/// Makes the line of a node, or of all, bad.
+fn fault(out: Out, nodes: &[Node], wanted: &str, fault: &NetFault) -> Result<(), Error> {
+    let names: Vec<&str> = nodes.iter().map(|node| node.info.name.as_str()).collect();
+    let chosen = if wanted == "all" {
+        nodes
+    } else {
+        let place = place_of(wanted, &names)?;
+        &nodes[place..=place]
+    };
+    for node in chosen {
+        node.target.client.call(methods::NET_FAULT, fault)?;
+    }
+    show(out, &ask(nodes.iter().map(|node| node.target.clone()).collect())?);
+    Ok(())
+}
+
+/// The place of the node that is called so, or has that number from 1.
+fn place_of(member: &str, names: &[&str]) -> Result<usize, Error> {
+    let by_number = || member.parse::<usize>().ok().filter(|number| (1..=names.len()).contains(number));
+    let named = names.iter().position(|name| *name == member);
+    named.or_else(|| by_number().map(|number| number - 1)).ok_or_else(|| {
+        Error::Usage(format!(
+            "no node is called {member:?} here; there are {}. Nodes of another --dir or machine are named by --rpc, \
+             each with its URL",
+            names.join(", ")
+        ))
+    })
 }
 
 /// Which group each node is in, by its place in `names`.
@@ -99,18 +145,7 @@ fn parse_groups(text: &str, names: &[&str]) -> Result<Vec<usize>, Error> {
             return Err(Error::Usage(format!("{text:?}: an empty group; write \"alice | bob,carol\"")));
         }
         for member in members {
-            let by_number =
-                || member.parse::<usize>().ok().filter(|number| (1..=names.len()).contains(number));
-            let place = names
-                .iter()
-                .position(|name| *name == member)
-                .or_else(|| by_number().map(|number| number - 1));
-            let Some(place) = place else {
-                return Err(Error::Usage(format!(
-                    "no node is called {member:?}; there are {}",
-                    names.join(", ")
-                )));
-            };
+            let place = place_of(member, names)?;
             if group_of[place].replace(groups).is_some() {
                 return Err(Error::Usage(format!("{member} is named twice")));
             }
@@ -140,8 +175,13 @@ fn split(out: Out, nodes: &[Node], groups: &str) -> Result<(), Error> {
         .collect();
     if !strangers.is_empty() {
         let shown: Vec<String> = strangers.iter().map(|identity| short(identity)).collect();
-        out.line(format!("cut off from everybody, because they are in no group: {}", shown.join(", ")));
+        out.line(format!(
+            "peers that are in no group, since they run in another --dir, are cut off from everybody: {} (--rpc URL names \
+             them too)",
+            shown.join(", ")
+        ));
     }
+    let were_cut = cut_off(nodes);
     for (place, node) in nodes.iter().enumerate() {
         let others = nodes.iter().zip(&group_of).filter(|(_, group)| **group != group_of[place]);
         let identities = others.map(|(other, _)| &other.info.identity).chain(strangers.iter().copied());
@@ -149,27 +189,42 @@ fn split(out: Out, nodes: &[Node], groups: &str) -> Result<(), Error> {
         node.target.client.call(methods::NET_SPLIT, NetSplit { identities })?;
     }
     let is_cut = |nodes: &[Node]| {
-        nodes
-            .iter()
-            .all(|node| node.info.peers.iter().all(|peer| !node.info.blocked.contains(&peer.identity)))
+        let open =
+            |node: &Node| node.info.peers.iter().any(|peer| node.info.blocked.contains(&peer.identity));
+        !nodes.iter().any(open) && have_met_again(nodes, &were_cut)
     };
-    finish(out, nodes, is_cut, "a link across the cut is still open")
+    finish(
+        out,
+        nodes,
+        is_cut,
+        "a link across the cut is still open, or a node has not found back to its group yet",
+    )
+}
+
+/// Whom each node refuses.
+fn cut_off(nodes: &[Node]) -> Vec<BTreeSet<String>> {
+    nodes.iter().map(|node| node.info.blocked.iter().cloned().collect()).collect()
+}
+
+/// Whether every node has at least one link to those that it was cut off from and is no more.
+fn have_met_again(nodes: &[Node], were_cut: &[BTreeSet<String>]) -> bool {
+    let known: BTreeSet<&str> = nodes.iter().map(|node| node.info.identity.as_str()).collect();
+    nodes.iter().zip(were_cut).all(|(node, cut)| {
+        let is_wanted =
+            |identity: &&String| known.contains(identity.as_str()) && !node.info.blocked.contains(identity);
+        let mut wanted = cut.iter().filter(is_wanted).peekable();
+        let has = |identity: &String| node.info.peers.iter().any(|peer| peer.identity == *identity);
+        wanted.peek().is_none() || wanted.any(has)
+    })
 }
 
 fn heal(out: Out, nodes: &[Node]) -> Result<(), Error> {
-    let were_cut: Vec<BTreeSet<String>> =
-        nodes.iter().map(|node| node.info.blocked.iter().cloned().collect()).collect();
+    let were_cut = cut_off(nodes);
     for node in nodes {
         node.target.client.call(methods::NET_HEAL, json!({}))?;
     }
-    let known: BTreeSet<&str> = nodes.iter().map(|node| node.info.identity.as_str()).collect();
-    // every node has at least one link to those that it was cut off from
     let is_healed = |nodes: &[Node]| {
-        nodes.iter().zip(&were_cut).all(|(node, cut)| {
-            let mut wanted = cut.iter().filter(|identity| known.contains(identity.as_str())).peekable();
-            let has = |identity: &String| node.info.peers.iter().any(|peer| peer.identity == *identity);
-            node.info.blocked.is_empty() && (wanted.peek().is_none() || wanted.any(has))
-        })
+        nodes.iter().all(|node| node.info.blocked.is_empty()) && have_met_again(nodes, &were_cut)
     };
     finish(out, nodes, is_healed, "not every node has found back to the others yet")
 }
@@ -202,6 +257,7 @@ mod tests {
             ("alice | bob", "carol, dave"),
             ("alice,bob,carol,dave", "two groups"),
             ("alice | bob,carol,dave,eve", "eve"),
+            ("alice | bob,carol,dave,late", "--rpc"),
             ("alice | alice,bob,carol,dave", "alice is named twice"),
             ("alice | ", "empty group"),
             ("5 | 1,2,3,4", "5"),

@@ -70,16 +70,22 @@ pub(super) fn send(out: Out, settings: &Settings, args: &SendArgs) -> Result<(),
         sent.fee,
         sent.txid
     ));
-    let (reached, of) = if args.dry_run { (0, 0) } else { spread(settings, &target, &sent.txid, start) };
     if args.dry_run {
         out.line("not submitted (--dry-run)");
+        out.document(&json!({ "sent": sent, "mempools": 0, "nodes": 0 }));
     } else {
-        let took = start.elapsed().as_millis();
-        out.line(format!("in {reached} of {of} mempools after {took} ms"));
-        out.line(out.dim(risk_line(0)));
+        report_spread(out, settings, &target, &sent, start);
     }
-    out.document(&json!({ "sent": sent, "mempools": reached, "nodes": of }));
     Ok(())
+}
+
+/// Says how many mempools have a payment that was begun at `start`, and how long that took.
+pub(super) fn report_spread(out: Out, settings: &Settings, target: &Target, sent: &Sent, start: Instant) {
+    let (reached, of) = spread(settings, target, &sent.txid, start);
+    let took = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    out.line(format!("in {reached} of {of} mempools after {took} ms"));
+    out.line(out.dim(risk_line(0)));
+    out.document(&json!({ "sent": sent, "mempools": reached, "nodes": of, "milliseconds": took }));
 }
 
 /// In how many mempools a transaction is within [`SPREAD`], of how many that answer.

@@ -7,10 +7,11 @@ use serde_json::json;
 use super::{Target, pay};
 use crate::cli::{TargetArgs, WalletCommand, WalletTarget};
 use crate::config::Settings;
+use crate::dirs;
 use crate::exit::Error;
 use crate::methods::{
-    self, Balance, HistoryEntry, WalletAddress, WalletBackup, WalletCoin, WalletMade, WalletName, WalletNew,
-    WalletRestore, WalletSummary, WalletUnlock,
+    self, Balance, HistoryEntry, WalletAddress, WalletBackup, WalletBalance, WalletCoin, WalletMade,
+    WalletName, WalletNew, WalletRestore, WalletSummary, WalletUnlock,
 };
 use crate::out::Out;
 use crate::passphrase;
@@ -73,8 +74,19 @@ fn named(wallet: &WalletTarget) -> WalletName {
     WalletName { wallet: wallet.wallet.clone() }
 }
 
+/// Refuses a name before anybody is asked for a passphrase. The node looks again: it has the last word.
+fn check_free(target: &Target, name: &str) -> Result<(), Error> {
+    dirs::check_name("wallet", name)?;
+    let wallets: Vec<WalletSummary> = target.client.call_as(methods::WALLET_LIST, json!({}))?;
+    if wallets.iter().any(|wallet| wallet.name == name) {
+        return Err(Error::Failed(format!("{} has a wallet called {name:?} already", target.name)));
+    }
+    Ok(())
+}
+
 fn make(out: Out, settings: &Settings, name: String, target: &TargetArgs) -> Result<(), Error> {
     let target = Target::resolve(settings, target)?;
+    check_free(&target, &name)?;
     let passphrase = passphrase::ask_new("a passphrase for the new wallet")?;
     let made: WalletMade = target.client.call_as(methods::WALLET_NEW, WalletNew { name, passphrase })?;
     out.line(format!("{}  {}", out.bold(&made.name), made.address));
@@ -100,6 +112,7 @@ fn restore(
     target: &TargetArgs,
 ) -> Result<(), Error> {
     let target = Target::resolve(settings, target)?;
+    check_free(&target, &name)?;
     let request = match file {
         Some(file) => WalletRestore {
             name,
@@ -147,11 +160,13 @@ fn list(out: Out, target: &Target) -> Result<(), Error> {
 
 fn balance(out: Out, settings: &Settings, wallet: &WalletTarget) -> Result<(), Error> {
     let target = near(settings, wallet)?;
-    let balance: Balance = target.client.call_as(methods::WALLET_BALANCE, named(wallet))?;
+    let answer: WalletBalance = target.client.call_as(methods::WALLET_BALANCE, named(wallet))?;
+    let balance = &answer.balance;
+    out.line(format!("{}, as {} sees it", out.bold(&answer.wallet), target.name));
     out.line(format!("confirmed {:>18}", balance.confirmed));
     out.line(format!("pending   {:>18}  in the mempool", balance.pending));
     out.line(format!("immature  {:>18}  mined, not spendable yet", balance.immature));
-    out.document(&balance);
+    out.document(&answer);
     Ok(())
 }
 
@@ -172,6 +187,11 @@ fn coins(out: Out, settings: &Settings, wallet: &WalletTarget) -> Result<(), Err
 fn history(out: Out, settings: &Settings, wallet: &WalletTarget) -> Result<(), Error> {
     let target = near(settings, wallet)?;
     let history: Vec<HistoryEntry> = target.client.call_as(methods::WALLET_HISTORY, named(wallet))?;
+    if history.is_empty() {
+        out.line(format!("{} has seen no payment of this wallet, on any branch", target.name));
+        out.document(&history);
+        return Ok(());
+    }
     out.table(
         ["AMOUNT", "STATE", "HEIGHT", "CONFIRMATIONS", "TRANSACTION", ""],
         history.iter().map(|entry| {

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::SelectAll;
 use serde_json::json;
 use tine_chain::amount::Amount;
 use tine_chain::block::Block;
 use tine_chain::hash::BlockHash;
+use tine_chain::journal::Reorg;
 use tine_chain::time::Time;
 use tine_node::event::{Notice, Removal};
 use tine_node::explain::{ReorgReport, ReportFate};
-use tokio::sync::broadcast::error::RecvError;
 
+use super::heard::{self, Heard};
 use crate::driver::{self, NodeHandle, Stamped};
 use crate::miner::miner_tag;
 use crate::out::Out;
@@ -51,41 +51,32 @@ struct Board {
     out: Out,
     nodes: Vec<Watched>,
     blocks: BTreeMap<(u32, BlockHash), Sighting>,
+    /// How many reorganisations of each node need not be printed any more.
+    told: Vec<u64>,
 }
 
-enum Heard {
-    Notice(usize, Arc<Stamped>),
-    Tick,
-}
-
-/// Prints until it is aborted.
-pub(super) async fn watch(out: Out, nodes: Vec<Watched>) {
-    let mut heard = SelectAll::new();
-    for (place, (_, node, _)) in nodes.iter().enumerate() {
-        let notices = futures::stream::unfold(node.subscribe(), move |mut notices| async move {
-            loop {
-                match notices.recv().await {
-                    Ok(stamped) => return Some((Heard::Notice(place, stamped), notices)),
-                    // a line or two will be missing
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        });
-        heard.push(notices.boxed());
-    }
-    let ticks = futures::stream::unfold(tokio::time::interval(LOOK), |mut interval| async move {
-        interval.tick().await;
-        Some((Heard::Tick, interval))
-    });
-    heard.push(ticks.boxed());
-    let mut board = Board { out, nodes, blocks: BTreeMap::new() };
+/// Prints until it is aborted. Reorganisations since `since` are printed even when they were over before this began: nodes
+/// that meet at their start may have been apart.
+pub(super) async fn watch(out: Out, nodes: Vec<Watched>, since: Time) {
+    let mut heard = heard::listen(nodes.iter().map(|(_, node, _)| node), LOOK);
+    let told = nodes.iter().map(|(_, node, _)| first_since(node, since)).collect();
+    let mut board = Board { out, nodes, blocks: BTreeMap::new(), told };
     while let Some(heard) = heard.next().await {
         match heard {
             Heard::Notice(place, stamped) => board.note(place, &stamped),
-            Heard::Tick => board.print_overdue(driver::now()),
+            Heard::Tick => {
+                board.print_overdue(driver::now());
+                board.print_missed_reorgs();
+            }
         }
     }
+}
+
+/// The number that a node's first reorganisation since then has, or will have.
+fn first_since(node: &NodeHandle, since: Time) -> u64 {
+    let view = node.view();
+    let before = view.reorgs.iter().rev().find(|reorg| reorg.time < since);
+    before.map_or(0, |reorg| reorg.number + 1)
 }
 
 impl Board {
@@ -223,7 +214,20 @@ impl Board {
         }));
     }
 
-    fn print_reorg(&self, place: usize, reorg: &tine_chain::journal::Reorg) {
+    /// What no notice told of: it came before the first, or there were too many.
+    fn print_missed_reorgs(&mut self) {
+        for place in 0..self.nodes.len() {
+            let view = self.nodes[place].1.view();
+            view.reorgs.iter().for_each(|reorg| self.print_reorg(place, reorg));
+        }
+    }
+
+    /// Prints a reorganisation, once.
+    fn print_reorg(&mut self, place: usize, reorg: &Reorg) {
+        if reorg.number < self.told[place] {
+            return;
+        }
+        self.told[place] = reorg.number + 1;
         let (name, node, wallets) = &self.nodes[place];
         let report = match ReorgReport::new(reorg, &**node.reader()) {
             Ok(report) => report,

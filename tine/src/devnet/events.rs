@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::SelectAll;
 use tine_node::event::Notice;
 use tine_node::record::{Entry, Happening, Recorder};
-use tokio::sync::broadcast::error::RecvError;
 
+use super::heard::{self, Heard};
 use crate::driver::{self, NodeHandle, Stamped};
 
 /// The log's length from which on it goes on in a new file, in bytes; the one before is kept as `events.1.ndjson`.
@@ -55,11 +54,6 @@ struct Log {
     file: EventFile,
 }
 
-enum Heard {
-    Notice(usize, Arc<Stamped>),
-    Flush,
-}
-
 /// Writes until it is aborted. A log that can't be written is reported once, and the devnet goes on.
 pub(super) async fn record(path: PathBuf, nodes: Vec<Watched>, seed: Option<u64>) {
     if let Err(error) = write_all(&path, nodes, seed).await {
@@ -68,32 +62,14 @@ pub(super) async fn record(path: PathBuf, nodes: Vec<Watched>, seed: Option<u64>
 }
 
 async fn write_all(path: &Path, nodes: Vec<Watched>, seed: Option<u64>) -> std::io::Result<()> {
-    let mut heard = SelectAll::new();
-    for (place, (_, node, _)) in nodes.iter().enumerate() {
-        let notices = futures::stream::unfold(node.subscribe(), move |mut notices| async move {
-            loop {
-                match notices.recv().await {
-                    Ok(stamped) => return Some((Heard::Notice(place, stamped), notices)),
-                    // the log has a hole; what comes next is still true
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        });
-        heard.push(notices.boxed());
-    }
-    let flushes = futures::stream::unfold(tokio::time::interval(FLUSH), |mut interval| async move {
-        interval.tick().await;
-        Some((Heard::Flush, interval))
-    });
-    heard.push(flushes.boxed());
+    let mut heard = heard::listen(nodes.iter().map(|(_, node, _)| node), FLUSH);
     let names = nodes.iter().map(|(name, ..)| name.clone()).collect();
     let mut log = Log { nodes, seed, recorder: Recorder::new(names), file: EventFile::begin(path)? };
     log.introduce()?;
     while let Some(heard) = heard.next().await {
         match heard {
             Heard::Notice(place, stamped) => log.note(place, &stamped)?,
-            Heard::Flush => log.file.file.flush()?,
+            Heard::Tick => log.file.file.flush()?,
         }
         if log.file.length > MAX_LOG {
             log.file.file.flush()?;

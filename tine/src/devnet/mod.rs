@@ -3,6 +3,7 @@
 
 mod blocks;
 mod events;
+mod heard;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tine_wallet::dev::{DEV_WALLETS, DevWallet};
 
 use crate::config::{DevnetSettings, Settings};
 use crate::dirs;
-use crate::driver::NodeHandle;
+use crate::driver::{self, NodeHandle};
 use crate::exit::Error;
 use crate::full_node::{FullNode, Options};
 use crate::hashrate::HashRate;
@@ -63,6 +64,7 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
     let runtime = runtime()?;
     runtime.block_on(async {
         let signal = StopSignal::listen()?;
+        let since = driver::now();
         let mut nodes = Vec::new();
         for place in 0..devnet.nodes {
             nodes.push(FullNode::start(options(settings, devnet, place)).await?);
@@ -73,7 +75,7 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
         introduce(out, settings, devnet, &nodes);
         let watched =
             nodes.iter().map(|node| (node.name.clone(), node.node.clone(), Arc::clone(&node.wallets)));
-        let watcher = tokio::spawn(blocks::watch(out, watched.collect()));
+        let watcher = tokio::spawn(blocks::watch(out, watched.collect(), since));
         let recorded =
             nodes.iter().map(|node| (node.name.clone(), node.node.clone(), node.p2p.identity().to_owned()));
         let path = settings.root.join(dirs::network_name(Network::Devnet)).join("events.ndjson");
@@ -192,9 +194,9 @@ fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[Fu
             .get(&node.name)
             .map_or_else(String::new, |strategy| out.alarm(format!("  BYZANTINE: {strategy}")).to_string());
         out.line(format!(
-            " {:<6} rpc {}  p2p {}  miner {share:>2.0} %  {address}  {balance}{byzantine}",
+            " {} {}  p2p {}  miner {share:>2.0} %  {address}  {balance}{byzantine}",
             out.bold(format!("{:<6}", node.name)),
-            node.rpc.port(),
+            node.entry.rpc,
             rpc_port(devnet.base_port, place) + 1,
         ));
     }

@@ -4,6 +4,7 @@
 //! an `Arc<View>` after each step, and every [`Notice`] as it happens. This is also the one place where a clock is
 //! read for a node.
 
+mod faults;
 mod picture;
 
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ use tine_p2p::Network;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::view::View;
+use faults::Line;
+pub use faults::{Faults, MAX_DELAY_MS};
 use picture::Picture;
 
 /// Calls and submissions that may wait for the node.
@@ -75,6 +78,7 @@ pub struct NodeHandle {
     notices: broadcast::Sender<Arc<Stamped>>,
     reader: Arc<dyn BlockReader>,
     params: Arc<Params>,
+    faults: Arc<Faults>,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -112,6 +116,12 @@ impl NodeHandle {
     #[must_use]
     pub fn params(&self) -> &Arc<Params> {
         &self.params
+    }
+
+    /// How bad the node's line is made.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Submits a transaction or a block that was mined here, and waits for the verdict.
@@ -277,6 +287,7 @@ impl Driver {
             notices: notices.clone(),
             reader: participant.node().chain().reader(),
             params: Arc::new(participant.node().chain().params().clone()),
+            faults: Arc::default(),
         };
         let (network, incoming) = network.unzip();
         let world = World {
@@ -284,6 +295,8 @@ impl Driver {
             network,
             commands: command_queue,
             incoming,
+            faults: Arc::clone(&handle.faults),
+            line: Line::default(),
             turn: 0,
             picture,
             views: views_in,
@@ -310,6 +323,8 @@ impl Driver {
 enum Cause {
     Command(Command),
     Event(Event),
+    /// The network brought something, which may come late, or not at all.
+    Heard(Event),
     Deadline,
     /// Nobody can talk to the node any more.
     Abandoned,
@@ -322,6 +337,8 @@ struct World {
     network: Option<Network>,
     commands: mpsc::Receiver<Command>,
     incoming: Option<mpsc::Receiver<Event>>,
+    faults: Arc<Faults>,
+    line: Line,
     /// Which of the three causes was served last.
     turn: u8,
     picture: Picture,
@@ -340,8 +357,10 @@ impl World {
                 None => {
                     self.publish();
                     steps_unpublished = 0;
-                    let wait = self.participant.deadline().map(|deadline| deadline.since(now()));
-                    runtime.block_on(next(&mut self.commands, self.incoming.as_mut(), wait))
+                    let due = self.participant.deadline().into_iter().chain(self.line.due()).min();
+                    let wait = due.map(|due| due.since(now()));
+                    let incoming = self.incoming.as_mut().filter(|_| self.line.has_room());
+                    runtime.block_on(next(&mut self.commands, incoming, wait))
                 }
             };
             match cause {
@@ -349,6 +368,10 @@ impl World {
                 Cause::Command(Command::Call(call)) => self.call(call)?,
                 Cause::Command(Command::Submit(submission, answer)) => self.submit(submission, answer)?,
                 Cause::Event(event) => self.step(|participant, now| participant.handle(event, now))?,
+                Cause::Heard(event) => {
+                    self.line.receive(event, &self.faults, now());
+                    continue;
+                }
                 Cause::Deadline => self.step(|participant, now| participant.handle(Event::Tick, now))?,
                 Cause::NetworkGone => self.incoming = None,
             }
@@ -373,9 +396,35 @@ impl World {
                 1 => {
                     self.participant.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline)
                 }
-                _ => self.incoming.as_mut()?.try_recv().ok().map(Cause::Event),
+                _ => self.arrived().map(Cause::Event),
             }
         })
+    }
+
+    /// The next message that has come all the way.
+    fn arrived(&mut self) -> Option<Event> {
+        let now = now();
+        loop {
+            self.send_due(now);
+            let arrived = self.line.arrived(now);
+            if arrived.is_some() || !self.line.has_room() {
+                return arrived;
+            }
+            let event = self.incoming.as_mut()?.try_recv().ok()?;
+            self.line.receive(event, &self.faults, now);
+        }
+    }
+
+    /// Hands the network what leaves by now.
+    fn send_due(&mut self, now: Time) {
+        while let Some(action) = self.line.leaving(now) {
+            if let Some(network) = &self.network
+                && network.send(action).is_err()
+            {
+                tracing::debug!("the network has stopped");
+                self.network = None;
+            }
+        }
     }
 
     fn call(&mut self, call: Call) -> Result<(), StoreError> {
@@ -435,11 +484,10 @@ impl World {
     }
 
     fn tell_network(&mut self, action: Action) {
-        if let Some(network) = &self.network
-            && network.send(action).is_err()
-        {
-            tracing::debug!("the network has stopped");
-            self.network = None;
+        if self.network.is_some() {
+            let now = now();
+            self.line.send(action, &self.faults, now);
+            self.send_due(now);
         }
     }
 
@@ -458,7 +506,7 @@ async fn next(
 ) -> Cause {
     let heard = async {
         match incoming {
-            Some(incoming) => incoming.recv().await.map_or(Cause::NetworkGone, Cause::Event),
+            Some(incoming) => incoming.recv().await.map_or(Cause::NetworkGone, Cause::Heard),
             None => std::future::pending().await,
         }
     };

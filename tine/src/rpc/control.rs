@@ -56,7 +56,7 @@ pub(crate) const METHODS: &[Method] = &[
         name: "stop",
         category: Category::Control,
         params: &[optional("wait", Kind::Number, "Accepted and of no effect.")],
-        help: "Stops the node.",
+        help: "Stops the node's process. The nodes of a devnet are one process: it stops them all.",
         handler: Handler::Now(|call| {
             call.context.request_stop();
             answer("tine stopping")

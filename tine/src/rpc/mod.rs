@@ -40,4 +40,5 @@ pub use client::{ClientError, Login, RpcClient};
 pub use context::Context;
 pub use error::{Code, RpcError};
 pub use explain::{Arrival, BLOCK_ARRIVALS, EXPLAIN_TIP, FORKS, Fork};
+pub use registry::{ParamOf, takes_text};
 pub use server::{MAX_BODY_SIZE, Server, ServerConfig};

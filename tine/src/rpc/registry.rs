@@ -213,6 +213,28 @@ pub(crate) fn find(name: &str) -> Option<&'static Method> {
     METHODS.get(name).copied()
 }
 
+/// A parameter of a method, by its place from 0 or by one of its names.
+#[derive(Debug, Clone, Copy)]
+pub enum ParamOf<'a> {
+    /// Its place.
+    Place(usize),
+    /// One of its names.
+    Name(&'a str),
+}
+
+/// Whether a method's parameter is text; of methods that this program does not know, no.
+#[must_use]
+pub fn takes_text(method: &str, param: ParamOf<'_>) -> bool {
+    let Some(method) = find(method) else { return false };
+    let found = match param {
+        ParamOf::Place(place) => method.params.get(place),
+        ParamOf::Name(name) => {
+            method.params.iter().find(|param| param.names.split('|').any(|known| known == name))
+        }
+    };
+    found.is_some_and(|param| matches!(param.kind, Kind::Text | Kind::Hex))
+}
+
 /// Every method, by name.
 pub(crate) fn all() -> impl Iterator<Item = &'static Method> {
     METHODS.values().copied()

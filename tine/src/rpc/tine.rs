@@ -4,12 +4,15 @@ use serde_json::value::RawValue;
 use tine_chain::hash::Lock;
 
 use super::error::{Code, RpcError};
-use super::mining::generate;
+use super::mining::{generate, refused};
 use super::network::{network_error, wait};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use super::wallet::named;
+use crate::driver::MAX_DELAY_MS;
 use crate::hashrate::HashRate;
-use crate::methods::{MINE, MINER, Mine, Mined, NET_HEAL, NET_INFO, NET_SPLIT, NetInfo, NetPeer, NetSplit};
+use crate::methods::{
+    MINE, MINER, Mine, Mined, NET_FAULT, NET_HEAL, NET_INFO, NET_SPLIT, NetInfo, NetPeer, NetSplit,
+};
 use crate::miner::{MAX_MINE, MineError, MinerHandle};
 
 pub(crate) const METHODS: &[Method] = &[
@@ -34,10 +37,21 @@ pub(crate) const METHODS: &[Method] = &[
         handler: Handler::Now(miner),
     },
     Method {
+        name: NET_FAULT,
+        category: Category::Tine,
+        params: &[
+            optional("delay_ms", Kind::Number, "Milliseconds that every message takes longer, 0 to 10000."),
+            optional("drop_percent", Kind::Number, "How many of 100 messages are lost, 0 to 100."),
+        ],
+        help: "Makes the line between this node and its peers bad, each way; connections stay. What is not given stays \
+               as it is.",
+        handler: Handler::Now(net_fault),
+    },
+    Method {
         name: NET_HEAL,
         category: Category::Tine,
         params: &[],
-        help: "Refuses nobody any more, and dials who was cut.",
+        help: "Refuses nobody any more, dials who was cut, and ends delays and losses.",
         handler: Handler::Now(net_heal),
     },
     Method {
@@ -92,7 +106,10 @@ fn no_address() -> RpcError {
 
 impl From<MineError> for RpcError {
     fn from(error: MineError) -> Self {
-        Self::new(Code::Misc, error.to_string())
+        match error {
+            MineError::Rejected(reject) => refused(reject),
+            MineError::NoTemplate(_) | MineError::Stopped(_) => Self::new(Code::Misc, error.to_string()),
+        }
     }
 }
 
@@ -137,6 +154,8 @@ fn net_info(call: &Call) -> Outcome {
         tip: view.tip.hash,
         height: view.tip.height,
         work: view.tip.work.to_string(),
+        delay_ms: u64::try_from(context.node.faults().delay().as_millis()).unwrap_or(u64::MAX),
+        drop_percent: context.node.faults().drop_percent(),
     })
 }
 
@@ -147,7 +166,22 @@ fn net_split(call: &Call) -> Outcome {
     net_info(call)
 }
 
+fn net_fault(call: &Call) -> Outcome {
+    let delay = call.params.integer_in(0, 0..=i64::from(MAX_DELAY_MS))?;
+    let percent = call.params.integer_in(1, 0..=100)?;
+    let faults = call.context.node.faults();
+    if let Some(delay) = delay {
+        faults.set_delay_ms(u32::try_from(delay).expect("the range was checked"));
+    }
+    if let Some(percent) = percent {
+        faults.set_drop_percent(u8::try_from(percent).expect("the range was checked"));
+    }
+    net_info(call)
+}
+
 fn net_heal(call: &Call) -> Outcome {
+    call.context.node.faults().set_delay_ms(0);
+    call.context.node.faults().set_drop_percent(0);
     wait(super::network::network(call)?.heal()).map_err(|error| network_error(&error))?;
     net_info(call)
 }

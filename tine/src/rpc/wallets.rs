@@ -8,7 +8,7 @@ use super::wallet::{named, wallets};
 use crate::methods::{
     OWNERS, SEND, Send, WALLET_ADDRESS, WALLET_BACKUP, WALLET_BALANCE, WALLET_COINS, WALLET_HISTORY,
     WALLET_LIST, WALLET_LOCK, WALLET_NEW, WALLET_RESTORE, WALLET_UNLOCK, WalletAddress, WalletBackup,
-    WalletName, WalletNew, WalletRestore, WalletUnlock,
+    WalletBalance, WalletName, WalletNew, WalletRestore, WalletUnlock,
 };
 
 const WALLET: Param =
@@ -70,7 +70,10 @@ pub(crate) const METHODS: &[Method] = &[
         },
     ),
     method(WALLET_BALANCE, &[WALLET], "What a wallet holds.", |call| {
-        answer(&wallets(call)?.balance(of(call, &name(call)?.wallet))?)
+        let asked = name(call)?;
+        let wallet = of(call, &asked.wallet);
+        let balance = wallets(call)?.balance(wallet)?;
+        answer(&WalletBalance { wallet: wallets(call)?.resolve(wallet)?, balance })
     }),
     method(WALLET_COINS, &[WALLET], "A wallet's coins.", |call| {
         answer(&wallets(call)?.coins(of(call, &name(call)?.wallet))?)
