@@ -17,7 +17,11 @@ fn both_sides_confirm_a_spend_of_the_same_coin_and_most_work_decides() {
     let coins = devnet.type_in_json(&["wallet", "coins", "alice"]);
     let coin = spendable(&coins);
 
-    assert!(connected_sockets(&devnet, "alice") > 0, "there is something to close");
+    // of two nodes that dial each other over TCP and QUIC at once any one connection stays: what QUIC has the kernel does
+    // not count
+    let by_tcp = peers_by_tcp(&devnet, "alice");
+    assert!(devnet.connections("alice") > 0, "there is something to close");
+    assert!(connected_sockets(&devnet, "alice") >= by_tcp, "{by_tcp} peers are connected over TCP");
     let _ = devnet.type_in(&["net", "split", "alice | bob,carol,dave"]);
     wait_for("alice to stand alone", Duration::from_secs(5), || {
         (devnet.connections("alice") == 0).then_some(())
@@ -163,6 +167,16 @@ fn send_from_elsewhere(devnet: &Devnet, to: &str, coin: &str, on: &str) -> Strin
 
 fn find<'a>(history: &'a Value, txid: &str) -> Option<&'a Value> {
     history.as_array()?.iter().find(|entry| entry["txid"] == json!(txid))
+}
+
+/// Peers that a node is connected to over TCP, as it says itself.
+fn peers_by_tcp(devnet: &Devnet, name: &str) -> usize {
+    let info = devnet.rpc(name).call("tine_netinfo", &json!({}));
+    let peers = info["peers"].as_array().expect("a list");
+    peers
+        .iter()
+        .filter(|peer| peer["address"].as_str().is_some_and(|address| address.contains("/tcp/")))
+        .count()
 }
 
 /// TCP connections, as the kernel counts them, that have the node's P2P port at one end and are established.
