@@ -1,7 +1,7 @@
 //! What if: a discrete-event simulator that drives the real node.
 //!
 //! Virtual time, one queue ordered by (time, sequence), one seed that fans out to one RNG for each host. The nodes are
-//! [`tine_node::Node`] unchanged: what they do here they do on a devnet. A run's [`log`](log::EventLog) has a hash;
+//! [`tine_node::Node`] unchanged: what they do here they do on a devnet. A run's [`Recording`](recording::Recording) has a hash;
 //! running the same seed again gives the same hash.
 //!
 //! Left out on purpose: sockets, threads, the clock. [`config`] is what a world is made from, [`world`] runs it,
@@ -16,7 +16,6 @@ mod gossip;
 pub mod invariants;
 pub mod latency;
 pub mod layout;
-pub mod log;
 pub mod mining;
 pub mod network;
 pub mod observe;

@@ -5,8 +5,15 @@ use tine_chain::time::Time;
 use tine_node::event::Notice;
 use tine_node::record::{Entry, Happening, Recorder};
 
+use crate::config::WorldConfig;
 use crate::observe::{Observation, Observer};
 use crate::order::Order;
+
+/// Names for nodes that have none: `n0`, `n1` …
+#[must_use]
+pub fn numbered(nodes: usize) -> Vec<String> {
+    (0..nodes).map(|node| format!("n{node}")).collect()
+}
 
 /// The log of one run, and its running hash.
 #[derive(Debug)]
@@ -23,6 +30,21 @@ impl Recording {
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
         Self { recorder: Recorder::new(names), entries: Vec::new(), hash: Sha256::new(), handling: None }
+    }
+
+    /// The log of a run, its first line written. `name` is what is run, `scenario` the whole text of it, if it has one.
+    #[must_use]
+    pub fn begin(config: &WorldConfig, name: &str, nodes: Vec<String>, scenario: &str) -> Self {
+        let start = Happening::Start {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: name.to_owned(),
+            seed: Some(config.seed),
+            nodes: nodes.clone(),
+            scenario: scenario.to_owned(),
+        };
+        let mut recording = Self::new(nodes);
+        recording.global(Time::from_secs(u64::from(config.params.genesis.time) + 1), start);
+        recording
     }
 
     /// Every line so far.

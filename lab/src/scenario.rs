@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::WorldConfig;
 use crate::latency::Latency;
-use crate::log::EventLog;
+use crate::recording::{Recording, numbered};
 use crate::topology::Topology;
 use crate::world::{World, WorldError};
 
@@ -97,9 +97,11 @@ impl Scenario {
     ///
     /// # Errors
     /// When a node's storage fails.
-    pub fn run(&self, mut progress: impl FnMut(u32)) -> Result<(Outcome, EventLog), WorldError> {
-        let mut world = World::new(self.config(), EventLog::default())?;
-        let mut to = |world: &mut World<EventLog>, blocks: u32| {
+    pub fn run(&self, mut progress: impl FnMut(u32)) -> Result<(Outcome, Recording), WorldError> {
+        let config = self.config();
+        let log = Recording::begin(&config, "plain", numbered(self.nodes), "");
+        let mut world = World::new(config, log)?;
+        let mut to = |world: &mut World<Recording>, blocks: u32| {
             while world.counts().mined < u64::from(blocks.min(self.blocks)) {
                 let next = world.counts().mined + 1;
                 world.run_until_mined(next)?;
@@ -121,7 +123,7 @@ impl Scenario {
         Ok((self.outcome(&world), world.into_observer()))
     }
 
-    fn outcome(&self, world: &World<EventLog>) -> Outcome {
+    fn outcome(&self, world: &World<Recording>) -> Outcome {
         let chain = world.node(0).expect("nobody was stopped").chain();
         let (tip, counts) = (chain.tip(), world.counts());
         let first = chain.active_entry(1).map_or(0, |entry| entry.header.time);

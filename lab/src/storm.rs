@@ -10,8 +10,8 @@ use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
 
 use crate::invariants::{Audit, Violation, Watch};
-use crate::log::EventLog;
 use crate::order::Order;
+use crate::recording::{Recording, numbered};
 use crate::world::{Counts, World, WorldError};
 
 mod plan;
@@ -95,7 +95,7 @@ pub fn shrink(failure: Failure) -> Result<Failure, WorldError> {
 
 /// A storm that is on.
 struct Storm {
-    world: World<(Watch, EventLog)>,
+    world: World<(Watch, Recording)>,
     audit: Audit,
     checks: u64,
     /// The present millisecond, and what happened in it so far.
@@ -107,7 +107,7 @@ type Found = Result<(), Violation>;
 impl Storm {
     fn new(plan: &Plan) -> Result<Self, WorldError> {
         let watch = Watch::except(plan.dishonest.iter().copied());
-        let world = World::new(plan.config.clone(), (watch, EventLog::default()))?;
+        let world = World::new(plan.config.clone(), (watch, Recording::new(numbered(plan.config.nodes))))?;
         let audit = Audit::new(plan.config.params.clone());
         Ok(Self { at_once: (world.now(), 0), world, audit, checks: 0 })
     }

@@ -33,6 +33,9 @@ fn the_event_log_hashes_to_the_hash_that_is_printed() {
         let entry: Value = serde_json::from_str(line).expect("NDJSON");
         assert!(entry["event"].is_string(), "{entry}");
     }
+    // it is the log that every other run has: a replay reads it
+    let (code, out, err) = Tine::run(&["lab", "replay", file.path().to_str().expect("a plain path")]);
+    assert_eq!(code, 0, "{out}{err}");
 }
 
 #[test]

@@ -112,18 +112,7 @@ pub fn play(
 ) -> Result<Outcome, WorldError> {
     let config = script.config(seed);
     let seed = config.seed;
-    let mut recording = Recording::new(script.world.nodes.clone());
-    let start = tine_chain::time::Time::from_secs(u64::from(config.params.genesis.time) + 1);
-    recording.global(
-        start,
-        Happening::Start {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            name: script.title.clone(),
-            seed: Some(seed),
-            nodes: script.world.nodes.clone(),
-            scenario: text.to_owned(),
-        },
-    );
+    let recording = Recording::begin(&config, &script.title, script.world.nodes.clone(), text);
     let world = World::new(config, recording)?;
     let mut played =
         Played { script, world, byzantine: BTreeSet::new(), payments: Vec::new(), miners: BTreeMap::new() };

@@ -5,8 +5,8 @@ mod storms;
 
 use std::time::Duration;
 
-use tine_lab::log::Happening;
 use tine_lab::scenario::{Outcome, Partition, Scenario};
+use tine_node::record::Happening;
 
 fn run(scenario: Scenario) -> Outcome {
     scenario.run(|_| {}).expect("nothing fails").0
@@ -30,7 +30,7 @@ fn honest_nodes_agree_after_a_partition_heals() {
     assert_eq!(outcome.height + outcome.stale, outcome.mined);
     assert!(outcome.stale >= 1, "one side's branch was given up: {outcome:?}");
     assert!(outcome.deepest_reorg >= 1, "{outcome:?}");
-    let healed = log.entries().iter().position(|entry| entry.happening == Happening::Healed);
+    let healed = log.entries().iter().position(|entry| entry.happening == Happening::Heal);
     assert!(healed.is_some(), "the partition ended before the run did");
     assert!(!log.entries().iter().any(|entry| matches!(entry.happening, Happening::Invalid { .. })));
 }

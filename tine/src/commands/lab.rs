@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tine_lab::log::EventLog;
+use tine_lab::recording::Recording;
 use tine_lab::scenario::{Outcome, Partition, Scenario};
 
 use super::{experiments, scenario};
@@ -87,10 +87,10 @@ fn plain(args: &LabRunArgs) -> Result<Scenario, Error> {
     })
 }
 
-fn write_events(path: &Path, log: &EventLog) -> std::io::Result<()> {
+fn write_events(path: &Path, log: &Recording) -> std::io::Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    for line in log.lines() {
-        file.write_all(line.as_bytes())?;
+    for entry in log.entries() {
+        file.write_all(entry.line().as_bytes())?;
     }
     file.flush()
 }
