@@ -137,7 +137,7 @@ fn connection_limits(limits: &Limits) -> connection_limits::ConnectionLimits {
         .with_max_established_incoming(Some(limits.inbound))
         .with_max_established_outgoing(Some(limits.outbound))
         .with_max_established(Some(limits.inbound.saturating_add(limits.outbound)))
-        .with_max_established_per_peer(Some(limits.per_peer))
+    // That a peer has one connection, the gate sees to.
 }
 
 /// Kademlia finds peers and nothing else: it keeps no records, and takes into its table only whom we have

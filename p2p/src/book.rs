@@ -188,11 +188,16 @@ impl Book {
 
     /// The last connection with this peer has closed: it may be tried again soon.
     pub(crate) fn lost(&mut self, peer: &PeerId) {
-        let next = Instant::now() + FIRST_WAIT + self.politeness(peer);
+        let next = Instant::now() + self.wait_after_loss(peer);
         let backoffs = self.backoffs_of(peer);
         for backoff in backoffs.filter(|backoff| backoff.failures == 0) {
             backoff.next = next;
         }
+    }
+
+    /// How long to wait until this peer is dialled after its connection was lost.
+    pub(crate) fn wait_after_loss(&self, peer: &PeerId) -> Duration {
+        FIRST_WAIT + self.politeness(peer)
     }
 
     fn backoffs_of(&mut self, peer: &PeerId) -> impl Iterator<Item = &mut Backoff> {

@@ -80,8 +80,6 @@ pub struct Limits {
     pub outbound: u32,
     /// How many peers we try to have dialled.
     pub outbound_target: usize,
-    /// Connections with one identity. Two, because two nodes may dial each other at once; one is then closed.
-    pub per_peer: u32,
     /// Inbound connections from one address.
     pub per_address: usize,
     /// Inbound connections from one IPv4 /16 or IPv6 /32.
@@ -109,7 +107,6 @@ impl Default for Limits {
             inbound: 64,
             outbound: 16,
             outbound_target: 8,
-            per_peer: 2,
             per_address: 8,
             per_subnet: 32,
             spare_loopback: true,

@@ -1,4 +1,11 @@
-//! Who may be connected at all: the one place that refuses for a cut, a ban, or too many from one address.
+//! Who may be connected at all: the one place that refuses for a cut, a ban, too many from one address, or because the
+//! peer is connected already.
+//!
+//! There is never a second connection with one peer, not even for a moment. Gossipsub keeps one queue for all
+//! connections of a peer, from which each takes what it can: what a surplus connection takes just before it is closed
+//! (the subscriptions, said once) is lost, and one that is opened beside another is not woken when the queue fills, so
+//! that blocks wait in it for the next ping. When two nodes dial each other at the same moment and each refuses the
+//! other's connection, both are closed, and the lesser identity dials again first.
 //!
 //! How many connections there may be in total is libp2p's `connection_limits`' business.
 
@@ -6,10 +13,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::swarm::behaviour::{ConnectionClosed, ListenFailure};
+use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, ListenFailure};
 use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm, dummy,
@@ -22,6 +30,9 @@ use crate::bans::Bans;
 use crate::config::Limits;
 use crate::now;
 
+/// How long the answer to a ping may take on a connection that is alive, before a peer that dials is believed.
+const PING_GRACE: Duration = Duration::from_secs(1);
+
 /// Why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -31,6 +42,9 @@ pub(crate) enum Refused {
     /// The identity or the address is banned.
     #[error("this peer is banned")]
     Banned,
+    /// There is a connection with this identity.
+    #[error("connected already")]
+    Connected,
     /// Enough inbound connections from this address.
     #[error("too many connections from this address")]
     Address,
@@ -50,6 +64,10 @@ pub(crate) struct Gate {
     spare_loopback: bool,
     /// Inbound connections, pending and established, that count.
     inbound: HashMap<ConnectionId, IpAddr>,
+    /// Connected peers: since when they dial us all the same, and have answered no ping.
+    connected: HashMap<PeerId, Option<Instant>>,
+    /// A peer that still dials after so long, with no ping answered meanwhile, has lost its connection.
+    lost_after: Duration,
     to_close: VecDeque<PeerId>,
     waker: Option<Waker>,
 }
@@ -63,6 +81,8 @@ impl Gate {
             per_subnet: limits.per_subnet,
             spare_loopback: limits.spare_loopback,
             inbound: HashMap::new(),
+            connected: HashMap::new(),
+            lost_after: limits.ping_interval + PING_GRACE,
             to_close: VecDeque::new(),
             waker: None,
         }
@@ -97,12 +117,30 @@ impl Gate {
         self.bans.is_banned(identity, now()).then_some(Refused::Banned)
     }
 
+    /// The connection with this peer is alive: it has answered a ping.
+    pub(crate) fn heard(&mut self, identity: &PeerId) {
+        if let Some(doubted) = self.connected.get_mut(identity) {
+            *doubted = None;
+        }
+    }
+
+    /// A connected peer dials us. Once, that may be because it does not know who it is that it dials. If it goes on, it
+    /// was killed, or its machine slept, and what we hold is no connection any more.
+    fn doubt(&mut self, identity: &PeerId) {
+        let Some(doubted) = self.connected.get_mut(identity) else { return };
+        if doubted.get_or_insert_with(Instant::now).elapsed() > self.lost_after {
+            self.to_close.push_back(*identity);
+            self.wake();
+        }
+    }
+
     fn is_spared(&self, ip: IpAddr) -> bool {
         self.spare_loopback && ip.to_canonical().is_loopback()
     }
 
     fn admit(&self, identity: &PeerId) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
-        match self.refuses(identity) {
+        let connected = self.connected.contains_key(identity).then_some(Refused::Connected);
+        match self.refuses(identity).or(connected) {
             Some(refused) => Err(ConnectionDenied::new(refused)),
             None => Ok(dummy::ConnectionHandler),
         }
@@ -155,6 +193,7 @@ impl NetworkBehaviour for Gate {
         _local: &Multiaddr,
         _remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.doubt(&identity);
         self.admit(&identity)
     }
 
@@ -186,6 +225,12 @@ impl NetworkBehaviour for Gate {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, .. }) = event {
+            self.connected.insert(peer_id, None);
+        }
+        if let FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, .. }) = event {
+            self.connected.remove(&peer_id);
+        }
         if let FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
         | FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) = event
         {

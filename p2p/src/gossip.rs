@@ -54,6 +54,10 @@ impl Topics {
         }
     }
 
+    pub(crate) fn is_blocks(&self, topic: &TopicHash) -> bool {
+        self.blocks.hash() == *topic
+    }
+
     /// The message in these bytes, if they are one, and one that belongs to this topic.
     pub(crate) fn decode(&self, topic: &TopicHash, data: &[u8]) -> Option<Gossip> {
         Gossip::from_bytes(data).ok().filter(|gossip| self.topic(gossip) == *topic)

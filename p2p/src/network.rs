@@ -95,8 +95,6 @@ pub struct Peer {
     pub last_sent: Option<Time>,
     /// When a request, response or gossip was last received from it.
     pub last_received: Option<Time>,
-    /// Connections with it.
-    pub connections: usize,
 }
 
 /// Counts since the start, and of what is there now.
@@ -108,7 +106,7 @@ pub struct Counters {
     pub established_outbound: u32,
     /// Connections of either kind whose handshake is not over.
     pub pending: u32,
-    /// Connections refused since the start: cut, banned or over a limit.
+    /// Connections refused since the start: cut, banned or over a limit. Second connections with a peer do not count.
     pub refused: u64,
     /// Gossiped messages received for the first time.
     pub gossip_received: u64,
@@ -205,7 +203,7 @@ impl Network {
         self.commands.send(Command::Act(action)).await.map_err(|_| Error::Stopped)
     }
 
-    /// Dials an address once, and says how it went: `Ok` when the connection is established and encrypted.
+    /// Dials an address, and says how it went: `Ok` when there is a connection with a node of our chain, new or old.
     ///
     /// # Errors
     /// [`Error::BadAddress`], [`Error::Dial`], [`Error::Stopped`].

@@ -30,13 +30,15 @@ use crate::identity;
 use crate::network::{Command, Counters, Error, Status};
 use crate::now;
 use crate::sessions::{Link, Sessions};
-use dialling::{Dial, Resolved};
+use dialling::{Dial, Reached, Resolved};
 use exchange::Exchange;
 
 /// How often the task looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a connection may last without showing that it is of our chain.
 const IDENTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the node is not told of a peer that does not subscribe to blocks.
+const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often changes are written to the peers file.
 const SAVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what a peer is blamed for is halved.
@@ -67,6 +69,7 @@ pub(crate) struct Service {
     exchange: Exchange,
     book: Book,
     dials: HashMap<ConnectionId, Dial>,
+    reached: Vec<Reached>,
     resolver: mpsc::Sender<Resolved>,
     resolved: mpsc::Receiver<Resolved>,
     connect_only: bool,
@@ -112,6 +115,7 @@ impl Service {
             exchange: Exchange::default(),
             book,
             dials: HashMap::new(),
+            reached: Vec::new(),
             resolver,
             resolved,
             connect_only: config.connect_only,
@@ -201,9 +205,11 @@ impl Service {
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 if let ListenError::Denied { cause } = &error {
-                    self.counters.refused += 1;
-                    let cause = cause.downcast_ref::<Refused>().map(ToString::to_string);
-                    tracing::debug!(from = %send_back_addr, cause, "connection refused");
+                    let cause = cause.downcast_ref::<Refused>();
+                    if cause != Some(&Refused::Connected) {
+                        self.counters.refused += 1;
+                    }
+                    tracing::debug!(from = %send_back_addr, cause = cause.map(ToString::to_string), "connection refused");
                 } else {
                     tracing::debug!(from = %send_back_addr, %error, "connection failed");
                 }
@@ -225,8 +231,8 @@ impl Service {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
-                self.on_identified(peer_id, connection_id, info);
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_identified(peer_id, info);
             }
             BehaviourEvent::Identify(
                 identify::Event::Sent { .. } | identify::Event::Pushed { .. } | identify::Event::Error { .. },
@@ -252,12 +258,7 @@ impl Service {
             self.book.reached(peer, &address, now());
             self.save_due = true;
         }
-        let own = self.identity();
-        let session =
-            self.sessions.open(peer, Link { id: connection, outbound, address, opened: Instant::now() });
-        if let Some(surplus) = session.surplus(&own) {
-            self.swarm.close_connection(surplus);
-        }
+        self.sessions.open(peer, Link { id: connection, outbound, address });
         self.status_due = true;
     }
 
@@ -285,6 +286,17 @@ impl Service {
         }
     }
 
+    /// Tells the node of a peer that has shown what it is, as soon as gossip reaches it: a block published after that
+    /// comes to it by gossip, and a block published before is in the headers that it asks for. Who does not subscribe is
+    /// told of a little later.
+    fn announce_if_ready(&mut self, peer: &Identity) {
+        let Some(session) = self.sessions.get(peer) else { return };
+        let waited = session.opened.elapsed() > SUBSCRIBE_PATIENCE;
+        if session.identified && (session.subscribed || waited) {
+            self.announce(peer);
+        }
+    }
+
     /// Tells the node of a peer, unless it knows.
     fn announce(&mut self, peer: &Identity) {
         if let Some(session) = self.sessions.get_mut(peer)
@@ -293,10 +305,11 @@ impl Service {
             session.announced = true;
             self.status_due = true;
             self.outbox.push_back(Event::Connected(session.number, session.info()));
+            self.look_after_reached();
         }
     }
 
-    fn on_identified(&mut self, peer: Identity, connection: ConnectionId, info: identify::Info) {
+    fn on_identified(&mut self, peer: Identity, info: identify::Info) {
         if info.protocol_version != self.version {
             tracing::warn!(%peer, theirs = %info.protocol_version, ours = %self.version, "a peer of another chain");
             self.book.forget(&peer);
@@ -305,9 +318,9 @@ impl Service {
         }
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         session.set_agent(&info.agent_version);
-        let remote =
-            session.links.iter().find(|link| link.id == connection).and_then(|link| ip_of(&link.address));
-        self.announce(&peer);
+        session.identified = true;
+        let remote = session.ip();
+        self.announce_if_ready(&peer);
         self.status_due = true;
         let Some(remote) = remote else { return };
         let mut told = info.listen_addrs;
@@ -338,7 +351,10 @@ impl Service {
     fn on_ping(&mut self, event: ping::Event) {
         let Some(session) = self.sessions.get_mut(&event.peer) else { return };
         match event.result {
-            Ok(round_trip) => session.measured(round_trip),
+            Ok(round_trip) => {
+                session.measured(round_trip);
+                self.swarm.behaviour_mut().gate.heard(&event.peer);
+            }
             Err(error) => {
                 tracing::debug!(peer = %event.peer, %error, "no answer to a ping");
                 self.swarm.close_connection(event.connection);
@@ -356,9 +372,15 @@ impl Service {
                 self.counters.slow_peers += 1;
                 tracing::debug!(peer = %peer_id, ?failed_messages, "a slow peer");
             }
-            gossipsub::Event::Subscribed { .. }
-            | gossipsub::Event::Unsubscribed { .. }
-            | gossipsub::Event::GossipsubNotSupported { .. } => {}
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                if let Some(session) =
+                    self.sessions.get_mut(&peer_id).filter(|_| self.topics.is_blocks(&topic))
+                {
+                    session.subscribed = true;
+                    self.announce_if_ready(&peer_id);
+                }
+            }
+            gossipsub::Event::Unsubscribed { .. } | gossipsub::Event::GossipsubNotSupported { .. } => {}
         }
     }
 
@@ -419,14 +441,13 @@ impl Service {
         while let Some(overdue) = self.verdicts.take_overdue(self.limits.verdict_timeout) {
             self.judge(&overdue.message, &overdue.source, MessageAcceptance::Ignore);
         }
-        let strangers: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|session| !session.announced && session.opened.elapsed() > IDENTIFY_TIMEOUT)
-            .map(|session| session.identity)
-            .collect();
-        for stranger in strangers {
-            let _ = self.swarm.disconnect_peer_id(stranger);
+        let waiting = self.sessions.iter().filter(|session| !session.announced);
+        let waiting: Vec<_> = waiting.map(|session| (session.identity, session.opened)).collect();
+        for (peer, opened) in waiting {
+            self.announce_if_ready(&peer);
+            if opened.elapsed() > IDENTIFY_TIMEOUT {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
         }
         if self.last_forgiven.elapsed() > PENALTY_HALF_LIFE {
             self.last_forgiven = Instant::now();
@@ -437,6 +458,7 @@ impl Service {
             self.save_if_due();
         }
         self.dial_who_is_due();
+        self.look_after_reached();
         self.status_due = true;
     }
 }

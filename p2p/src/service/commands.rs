@@ -17,7 +17,7 @@ impl Service {
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
             Command::Act(action) => self.act(action),
-            Command::Dial(text, answer) => self.dial_once(&text, answer),
+            Command::Dial(text, answer) => self.dial_once(text, answer),
             Command::Add(text, answer) => {
                 let result = crate::address::parse_target(&text).map(|target| self.book.want(target));
                 let _ = answer.send(result);

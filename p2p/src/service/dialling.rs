@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
@@ -31,7 +31,23 @@ pub(super) enum Dial {
     /// A peer that was met.
     Met(Identity),
     /// Somebody who waits for the outcome.
-    Once(String, oneshot::Sender<Result<(), Error>>),
+    Once(ByHand),
+}
+
+/// A dial by hand, for somebody who waits for the outcome.
+pub(super) struct ByHand {
+    text: String,
+    answer: oneshot::Sender<Result<(), Error>>,
+    /// Whether this is the second attempt.
+    again: bool,
+}
+
+/// A dial by hand that has reached somebody, who has still to show that it takes the connection. When two nodes dial each
+/// other at the same moment, each refuses the other's connection, and nothing is left: then it is tried once more.
+pub(super) struct Reached {
+    peer: Identity,
+    dial: ByHand,
+    due: Instant,
 }
 
 /// A name that has been looked up, for the dial that waits for it.
@@ -78,11 +94,15 @@ impl Service {
     }
 
     /// Dials, once, for somebody who waits for the outcome.
-    pub(super) fn dial_once(&mut self, text: &str, answer: oneshot::Sender<Result<(), Error>>) {
-        match parse_target(text) {
-            Ok(target) => self.dial_target(Dial::Once(text.to_owned(), answer), target, 0),
+    pub(super) fn dial_once(&mut self, text: String, answer: oneshot::Sender<Result<(), Error>>) {
+        self.dial_by_hand(ByHand { text, answer, again: false });
+    }
+
+    fn dial_by_hand(&mut self, dial: ByHand) {
+        match parse_target(&dial.text) {
+            Ok(target) => self.dial_target(Dial::Once(dial), target, 0),
             Err(error) => {
-                let _ = answer.send(Err(error));
+                let _ = dial.answer.send(Err(error));
             }
         }
     }
@@ -217,6 +237,9 @@ impl Service {
                     self.end_dial(dial, None, &reason);
                 }
             }
+            DialError::Denied { cause } if cause.downcast_ref() == Some(&Refused::Connected) => {
+                self.end_dial(dial, peer, &reason);
+            }
             DialError::NoAddresses
             | DialError::DialPeerConditionFalse(_)
             | DialError::Aborted
@@ -227,8 +250,26 @@ impl Service {
     }
 
     fn count_refusal(&mut self, error: &DialError) {
-        if matches!(error, DialError::Denied { .. }) {
+        if let DialError::Denied { cause } = error
+            && cause.downcast_ref() != Some(&Refused::Connected)
+        {
             self.counters.refused += 1;
+        }
+    }
+
+    /// Looks at what has become of the connections that were made by hand.
+    pub(super) fn look_after_reached(&mut self) {
+        for Reached { peer, dial, due } in std::mem::take(&mut self.reached) {
+            match self.sessions.get(&peer).map(|session| session.announced) {
+                Some(true) => {
+                    let _ = dial.answer.send(Ok(()));
+                }
+                None if Instant::now() >= due && dial.again => {
+                    self.end_dial(Dial::Once(dial), None, "the connection was closed at once");
+                }
+                None if Instant::now() >= due => self.dial_by_hand(ByHand { again: true, ..dial }),
+                Some(false) | None => self.reached.push(Reached { peer, dial, due }),
+            }
         }
     }
 
@@ -243,11 +284,13 @@ impl Service {
             }
             (Dial::Met(_), Some(_)) => {}
             (Dial::Met(peer), None) => self.book.missed(&peer),
-            (Dial::Once(_, answer), Some(_)) => {
-                let _ = answer.send(Ok(()));
+            (Dial::Once(dial), Some(peer)) => {
+                let due = Instant::now() + self.book.wait_after_loss(&peer);
+                self.reached.push(Reached { peer, dial, due });
+                self.look_after_reached();
             }
-            (Dial::Once(address, answer), None) => {
-                let _ = answer.send(Err(Error::Dial { address, reason: reason.to_owned() }));
+            (Dial::Once(ByHand { text, answer, .. }), None) => {
+                let _ = answer.send(Err(Error::Dial { address: text, reason: reason.to_owned() }));
             }
         }
     }

@@ -23,9 +23,6 @@ const MAX_REQUESTS_WAITING: usize = 256;
 struct Asked {
     peer: PeerId,
     id: RequestId,
-    bytes: Vec<u8>,
-    /// Whether it was sent a second time, because its connection closed and there was another.
-    again: bool,
 }
 
 /// A request of a peer that waits for the node.
@@ -61,7 +58,7 @@ impl Service {
             return;
         };
         if session.under_way < MAX_REQUESTS_UNDER_WAY {
-            self.send_request(peer, id, bytes, false);
+            self.send_request(peer, id, bytes);
         } else if session.waiting.len() < MAX_REQUESTS_WAITING {
             session.waiting.push_back((id, bytes));
         } else {
@@ -69,14 +66,14 @@ impl Service {
         }
     }
 
-    fn send_request(&mut self, peer: PeerId, id: RequestId, bytes: Vec<u8>, again: bool) {
+    fn send_request(&mut self, peer: PeerId, id: RequestId, bytes: Vec<u8>) {
         let Some(session) = self.sessions.numbered(peer) else { return };
         session.under_way += 1;
         session.sent(bytes.len());
         let identity = session.identity;
-        let frame = Frame::Outgoing(bytes.clone());
+        let frame = Frame::Outgoing(bytes);
         let outbound = self.swarm.behaviour_mut().sync.send_request(&identity, frame);
-        self.exchange.asked.insert(outbound, Asked { peer, id, bytes, again });
+        self.exchange.asked.insert(outbound, Asked { peer, id });
     }
 
     /// A request has ended, so that the next one can go.
@@ -84,7 +81,7 @@ impl Service {
         let Some(session) = self.sessions.numbered(peer) else { return };
         session.under_way = session.under_way.saturating_sub(1);
         if let Some((id, bytes)) = session.waiting.pop_front() {
-            self.send_request(peer, id, bytes, false);
+            self.send_request(peer, id, bytes);
         }
     }
 
@@ -192,13 +189,6 @@ impl Service {
     fn on_request_failed(&mut self, peer: Identity, outbound: OutboundRequestId, error: &OutboundFailure) {
         // When the peer is gone, its requests have been answered for already.
         let Some(asked) = self.exchange.asked.remove(&outbound) else { return };
-        if matches!(error, OutboundFailure::ConnectionClosed) && !asked.again {
-            if let Some(session) = self.sessions.numbered(asked.peer) {
-                session.under_way = session.under_way.saturating_sub(1);
-                self.send_request(asked.peer, asked.id, asked.bytes, true);
-            }
-            return;
-        }
         tracing::debug!(%peer, %error, "a request failed");
         self.outbox.push_back(Event::RequestFailed(asked.peer, asked.id));
         self.next_request(asked.peer);
