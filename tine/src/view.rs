@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tine_chain::block::Header;
+use tine_chain::chain::ChainTipStatus;
 use tine_chain::change::Invalidity;
 use tine_chain::hash::{BlockHash, Txid};
 use tine_chain::journal::Reorg;
@@ -58,22 +59,6 @@ pub struct BlockInfo {
     pub status: BlockStatus,
 }
 
-/// What Core's `getchaintips` says of a tip.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TipStatus {
-    /// The tip of the active chain.
-    Active,
-    /// A branch that was checked in full and is not active.
-    ValidFork,
-    /// All bodies are here, not all have been checked.
-    ValidHeaders,
-    /// A body is missing.
-    HeadersOnly,
-    /// The branch holds an invalid block.
-    Invalid,
-}
-
 /// A leaf of the block tree.
 #[derive(Debug, Clone)]
 pub struct Tip {
@@ -82,7 +67,7 @@ pub struct Tip {
     /// Blocks between it and the active chain; 0 for the active tip.
     pub branch_length: u32,
     /// What it is.
-    pub status: TipStatus,
+    pub status: ChainTipStatus,
 }
 
 const SHARDS: usize = 256;

@@ -141,6 +141,8 @@ fn real_headers_check_out() {
         "{}",
         text(&people.stdout)
     );
+    assert!(summary["milliseconds"].as_f64() > Some(0.0), "how long it took: {summary}");
+    assert!(text(&people.stdout).contains(" ms)"), "{}", text(&people.stdout));
 }
 
 #[test]

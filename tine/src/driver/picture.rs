@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tine_chain::chain::Chain;
+use tine_chain::chain::{Chain, ChainTip};
 use tine_chain::hash::BlockHash;
 use tine_chain::time::Time;
 use tine_chain::tree::BlockEntry;
@@ -14,7 +14,7 @@ use tine_node::{Node, Participant};
 
 use crate::view::{
     ActiveChain, BlockInfo, BlockStatus, Conflict, Decision, HeaderIndex, PeerView, RECENT_CONFLICTS,
-    RECENT_REORGS, Tip, TipStatus, View,
+    RECENT_REORGS, Tip, View,
 };
 
 /// The view published last, and what has become stale in it.
@@ -47,7 +47,7 @@ impl Picture {
             tip: info(&chain.tip().hash),
             mining_parent: participant.mining_parent(),
             best_header: info(&chain.best_header().hash),
-            tips: tips(chain, &headers, &active),
+            tips: tips(chain, &headers),
             headers: headers.clone(),
             active: active.clone(),
             mempool: Arc::new(node.mempool().clone()),
@@ -151,7 +151,7 @@ impl Picture {
         view.active = self.active.clone();
         view.tip = self.info(&chain.tip().hash);
         view.best_header = self.info(&chain.best_header().hash);
-        view.tips = tips(chain, &self.headers, &self.active);
+        view.tips = tips(chain, &self.headers);
         view.reorgs = reorgs(chain);
     }
 
@@ -192,37 +192,14 @@ fn follow(active: &mut ActiveChain, chain: &Chain) {
     missing.into_iter().rev().for_each(|hash| active.push(hash));
 }
 
-fn tips(chain: &Chain, headers: &HeaderIndex, active: &ActiveChain) -> Arc<[Tip]> {
-    let tree = chain.tree();
-    let mut leaves: Vec<&BlockEntry> = tree.tips().collect();
-    // the active tip is listed even while a header without a body is on top of it
-    if !leaves.iter().any(|entry| entry.hash == chain.tip().hash) {
-        leaves.push(chain.tip());
-    }
-    leaves.sort_by(|a, b| b.height.cmp(&a.height).then(a.sequence.cmp(&b.sequence)));
-    let tip = |entry: &BlockEntry| {
-        let fork = tree.fork_point(&entry.hash, &chain.tip().hash).map_or(0, |fork| fork.height);
-        Some(Tip {
-            block: Arc::clone(headers.get(&entry.hash)?),
-            branch_length: entry.height - fork,
-            status: tip_status(entry, active),
-        })
+fn tips(chain: &Chain, headers: &HeaderIndex) -> Arc<[Tip]> {
+    let tip = |tip: ChainTip| {
+        let block = Arc::clone(headers.get(&tip.hash)?);
+        Some(Tip { block, branch_length: tip.branch_length, status: tip.status })
     };
-    leaves.into_iter().filter_map(tip).collect()
-}
-
-fn tip_status(entry: &BlockEntry, active: &ActiveChain) -> TipStatus {
-    if active.get(entry.height) == Some(entry.hash) {
-        TipStatus::Active
-    } else if entry.invalid.is_some() {
-        TipStatus::Invalid
-    } else if entry.connected_once {
-        TipStatus::ValidFork
-    } else if entry.connectable {
-        TipStatus::ValidHeaders
-    } else {
-        TipStatus::HeadersOnly
-    }
+    let mut tips: Vec<Tip> = chain.chain_tips().into_iter().filter_map(tip).collect();
+    tips.sort_by_key(|tip| (std::cmp::Reverse(tip.block.height), tip.block.sequence));
+    tips.into()
 }
 
 fn reorgs(chain: &Chain) -> Arc<[Arc<tine_chain::journal::Reorg>]> {

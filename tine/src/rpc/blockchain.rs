@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tine_chain::block::Block;
+use tine_chain::chain::ChainTipStatus;
 use tine_chain::codec::Encode;
 use tine_chain::coins::Undo;
 use tine_chain::hash::BlockHash;
@@ -17,7 +18,7 @@ use super::context::Context;
 use super::error::{Code, RpcError};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use super::shapes::{self, ScriptPubKey, TransactionJson};
-use crate::view::{BlockInfo, BlockStatus, TipStatus, View};
+use crate::view::{BlockInfo, BlockStatus, View};
 
 const HASH: super::registry::Param = required("blockhash", Kind::Hex, "The block's id.");
 
@@ -311,19 +312,6 @@ fn block_transactions(
     shown
 }
 
-impl TipStatus {
-    /// Core's word for it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::ValidFork => "valid-fork",
-            Self::ValidHeaders => "valid-headers",
-            Self::HeadersOnly => "headers-only",
-            Self::Invalid => "invalid",
-        }
-    }
-}
-
 fn find_block<'a>(view: &'a View, hash: &BlockHash) -> Result<&'a Arc<BlockInfo>, RpcError> {
     view.block(hash).ok_or_else(|| RpcError::not_found("Block not found"))
 }
@@ -365,7 +353,7 @@ fn get_chain_tips(call: &Call) -> Outcome {
         height: u32,
         hash: BlockHash,
         branchlen: u32,
-        status: &'static str,
+        status: ChainTipStatus,
     }
     let view = call.context.view();
     let tips: Vec<Tip> = (view.tips.iter())
@@ -373,7 +361,7 @@ fn get_chain_tips(call: &Call) -> Outcome {
             height: tip.block.height,
             hash: tip.block.hash,
             branchlen: tip.branch_length,
-            status: tip.status.name(),
+            status: tip.status,
         })
         .collect();
     answer(&tips)

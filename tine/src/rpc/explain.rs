@@ -125,7 +125,7 @@ fn forks(call: &Call) -> Outcome {
         forks.push(Fork {
             hash: tip.block.hash,
             height: tip.block.height,
-            status: tip.status.name().to_owned(),
+            status: crate::out::word(&tip.status),
             work: tip.block.work.to_string(),
             branch_length: tip.branch_length,
             fork: fork.hash,

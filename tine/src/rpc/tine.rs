@@ -185,3 +185,17 @@ fn net_heal(call: &Call) -> Outcome {
     wait(super::network::network(call)?.heal()).map_err(|error| network_error(&error))?;
     net_info(call)
 }
+
+#[cfg(test)]
+mod tests {
+    use tine_chain::reject::Reject;
+
+    use super::*;
+
+    #[test]
+    fn a_block_of_ours_that_is_refused_is_a_refusal() {
+        let error = RpcError::from(MineError::Rejected(Reject::HighHash));
+        assert!(error.is_rejection() && error.message.contains("high-hash"), "{error}");
+        assert!(!RpcError::from(MineError::NoTemplate("none".into())).is_rejection());
+    }
+}
