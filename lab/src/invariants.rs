@@ -21,6 +21,7 @@ use tine_chain::time::Time;
 use tine_chain::transaction::{OutPoint, Transaction};
 use tine_node::Node;
 use tine_node::event::Notice;
+use tine_node::mempool::MAX_PACKAGE_COUNT;
 use tine_node::peers::Offence;
 
 use crate::observe::{Observation, Observer};
@@ -392,7 +393,8 @@ impl Watch {
     /// The outer error is the store's, the inner one [`Violation::LostTransaction`].
     pub fn check_returned(&mut self, host: usize, node: &Node) -> Result<Result<(), Violation>, StoreError> {
         for (txid, transaction) in self.returning.remove(&host).unwrap_or_default() {
-            if node.mempool().get(&txid).is_none() && can_be_mined(node, &transaction)? {
+            let missing = node.mempool().get(&txid).is_none();
+            if missing && can_be_mined(node, &transaction)? && !is_in_long_chain(node, &transaction) {
                 return Ok(Err(Violation::LostTransaction { node: host, txid }));
             }
         }
@@ -465,6 +467,15 @@ fn can_be_mined(node: &Node, payment: &Transaction) -> Result<bool, StoreError> 
         }
     }
     Ok(true)
+}
+
+/// "at most 25 ancestors and 25 descendants, itself among them": what exceeds that does not come back (nor with Core).
+fn is_in_long_chain(node: &Node, payment: &Transaction) -> bool {
+    let ancestors = node.mempool().ancestors_of(payment);
+    let full = |txid: &Txid| {
+        node.mempool().get(txid).is_some_and(|entry| entry.descendants.count >= MAX_PACKAGE_COUNT)
+    };
+    ancestors.len() as u32 >= MAX_PACKAGE_COUNT || ancestors.iter().any(full)
 }
 
 impl Observer for Watch {

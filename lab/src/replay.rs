@@ -152,6 +152,14 @@ impl Run {
         self.entries.iter().take_while(move |entry| entry.time <= end)
     }
 
+    /// The run as if it had ended `moment` after its start.
+    #[must_use]
+    pub fn cut(mut self, moment: Duration) -> Self {
+        let end = self.start() + moment;
+        self.entries.retain(|entry| entry.time <= end);
+        self
+    }
+
     /// The chain of a node as it was `moment` after the start.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tine_tests::browser::Browser;
 use tine_tests::devnet::{Devnet, NAMES};
-use tine_tests::process::wait_for;
+use tine_tests::process::{Tine, free_ports, wait_for};
 use tine_tests::proxy::Wire;
 
 /// Where blocks are drawn, and whose tips they are: `["alice:0000…", …]`, sorted.
@@ -22,15 +22,13 @@ const SIGHTS: &str = "document.querySelectorAll('#time-view a[href^=\"#/block/\"
 struct Scene {
     devnet: Devnet,
     browser: Browser,
-    pictures: PathBuf,
 }
 
 impl Scene {
     fn open() -> Option<Self> {
         let browser = Browser::start()?;
         let devnet = Devnet::start(&["--no-mine"]);
-        let pictures = std::env::var_os("PICTURES").map_or_else(std::env::temp_dir, PathBuf::from);
-        let scene = Self { devnet, browser, pictures };
+        let scene = Self { devnet, browser };
         scene.browser.look((1280, 900), false, "light");
         scene.browser.open(&format!("http://127.0.0.1:{}/", scene.devnet.base_port - 1));
         scene.browser.wait_true("the stream", "document.querySelector('#live').textContent === 'live'");
@@ -46,22 +44,8 @@ impl Scene {
         self.browser.wait_true(&done, &format!("document.querySelector('#said').textContent === '{done}'"));
     }
 
-    /// A picture of the whole state, on a desk and on a phone, by day and by night.
     fn pictures(&self, state: &str) {
-        for (device, size, phone) in [("desktop", (1280, 900), false), ("phone", (390, 844), true)] {
-            for scheme in ["light", "dark"] {
-                self.browser.look(size, phone, scheme);
-                let height = self.browser.eval("document.documentElement.scrollHeight").as_u64();
-                self.browser.look((size.0, height.expect("a number") as u32), phone, scheme);
-                // the page draws what depends on its width anew
-                std::thread::sleep(Duration::from_millis(300));
-                let wide = self.browser.eval("document.documentElement.scrollWidth <= innerWidth");
-                assert_eq!(wide, json!(true), "{state}: the page is wider than a {device}");
-                let file = format!("explorer-{state}-{device}-{scheme}.png");
-                self.browser.picture(&self.pictures.join(file));
-            }
-        }
-        self.browser.look((1280, 900), false, "light");
+        pictures(&self.browser, state);
     }
 
     fn history(&self) -> Vec<Value> {
@@ -77,6 +61,24 @@ impl Scene {
         self.browser.choose("#span", "30 minutes");
         self.browser.wait_true(&format!("{told} first sights"), &format!("{SIGHTS} === {told}"));
     }
+}
+
+/// Pictures of the whole state, on a desk and on a phone, by day and by night, in the folder that `PICTURES` names.
+fn pictures(browser: &Browser, state: &str) {
+    let folder = std::env::var_os("PICTURES").map_or_else(std::env::temp_dir, PathBuf::from);
+    for (device, size, phone) in [("desktop", (1280, 900), false), ("phone", (390, 844), true)] {
+        for scheme in ["light", "dark"] {
+            browser.look(size, phone, scheme);
+            let height = browser.eval("document.documentElement.scrollHeight").as_u64();
+            browser.look((size.0, height.expect("a number") as u32), phone, scheme);
+            // the page draws what depends on its width anew
+            std::thread::sleep(Duration::from_millis(300));
+            let wide = browser.eval("document.documentElement.scrollWidth <= innerWidth");
+            assert_eq!(wide, json!(true), "{state}: the page is wider than a {device}");
+            browser.picture(&folder.join(format!("explorer-{state}-{device}-{scheme}.png")));
+        }
+    }
+    browser.look((1280, 900), false, "light");
 }
 
 #[test]
@@ -180,4 +182,44 @@ fn a_browser_that_was_away_is_told_what_it_missed() {
     browser.wait_true("the stream again", "document.querySelector('#live').textContent === 'live'");
     browser.wait_true("the new tip", &there);
     scene.wait_whole();
+}
+
+#[test]
+fn a_run_of_the_laboratory_opens_on_the_same_page() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("run.ndjson");
+    let log = log.to_str().expect("a plain path");
+    let (code, out, err) = Tine::run(&["lab", "run", "partition-long", "--events", log]);
+    assert_eq!(code, 0, "{out}{err}");
+    let port = free_ports(1, 1).to_string();
+    let mut open = Tine::start(&["lab", "open", log, "--port", &port], &[]);
+    let _ = open.wait_line("http://", Duration::from_secs(30));
+    browser.look((1280, 900), false, "light");
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+
+    browser.wait_true("a run that is over", "document.querySelector('#live').textContent === 'recorded'");
+    browser.wait_true("all nodes agree at its end", &format!("{FLAGS}.length === 4 && {TIPS} === 1"));
+    browser.choose("#span", "30 minutes");
+    browser.wait_true("the partition", "document.querySelectorAll('#time-view .band').length >= 2");
+    assert_eq!(browser.eval("document.querySelector('#controls').hidden"), json!(true), "nothing to drive");
+    browser.wait_true("a deep branch", "!!document.querySelector('#tree-view .block[data-lane=\"1\"]')");
+    let last =
+        "[...document.querySelectorAll('#time-view a[href^=\"#/reorg/\"]')].pop().getAttribute('href')";
+    let card = browser.eval(last);
+    let _ = browser.eval(&format!("location.hash = {card}"));
+    browser.wait_true("what the reorganisation did", &shows("both branches leave block"));
+    pictures(&browser, "run");
+    let step_back = |what: &str, until: &str| {
+        for _ in 0..400 {
+            browser.click("#back");
+            if browser.eval(until) == json!(true) {
+                return;
+            }
+        }
+        panic!("going back, there was no moment with {what}");
+    };
+    step_back("two sides", &format!("{TIPS} === 2"));
+    assert_eq!(browser.console_errors(), Vec::<String>::new());
+    assert!(open.interrupt(Duration::from_secs(20)).success());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tine_chain::amount::Amount;
+use tine_node::byzantine::Strategy;
 
 use super::Prank;
 use crate::config::WorldConfig;
@@ -61,8 +62,26 @@ impl Plan {
             (0..count).map(|_| rng.random_range(0..length.as_millis() as u64)).collect();
         times.sort_unstable();
         let acts = times.into_iter().map(|ms| (Duration::from_millis(ms), act(nodes, &mut rng)));
-        Self { acts: acts.collect(), config, length, dishonest: Vec::new() }
+        let mut acts: Vec<(Duration, Act)> = acts.collect();
+        let dishonest = dishonest(nodes, &mut rng);
+        for &node in &dishonest {
+            let strategy = Some(Strategy::ALL[rng.random_range(0..Strategy::ALL.len())]);
+            let turns = ms(0..=length.as_millis() as u64 / 2, &mut rng);
+            acts.push((turns, Act::Order(Order::Byzantine { node, strategy })));
+        }
+        acts.sort_by_key(|(after, _)| *after);
+        Self { acts, config, length, dishonest }
     }
+}
+
+/// Who will not keep to the protocol: in half of the storms nobody, otherwise up to a quarter of the hosts.
+fn dishonest(nodes: usize, rng: &mut impl Rng) -> Vec<usize> {
+    if nodes < 4 || rng.random() {
+        return Vec::new();
+    }
+    let count = rng.random_range(1..=nodes / 4);
+    let first = rng.random_range(0..nodes);
+    (0..count).map(|next| (first + next) % nodes).collect()
 }
 
 fn ms(range: std::ops::RangeInclusive<u64>, rng: &mut impl Rng) -> Duration {

@@ -32,6 +32,11 @@ pub enum LabCommand {
     #[command(after_help = "Example:\n  tine lab run partition-long --events run.ndjson\n  \
         tine lab replay run.ndjson --until 300 --node alice --html moment.html")]
     Replay(LabReplayArgs),
+    /// Open a run that is over on the explorer's page
+    #[command(
+        after_help = "Example:\n  tine lab run double-spend --events run.ndjson\n  tine lab open run.ndjson"
+    )]
+    Open(LabOpenArgs),
     /// Run thousands of validating nodes, and print what one CPU second yields beside other simulators
     Scale(LabScaleArgs),
     /// Run random worlds with random faults, and check everything after each step
@@ -106,6 +111,20 @@ pub struct LabReplayArgs {
     /// Write the events up to the moment for ShiViz
     #[arg(long, value_name = "FILE")]
     pub shiviz: Option<PathBuf>,
+}
+
+/// `tine lab open`.
+#[derive(Debug, Clone, Args)]
+pub struct LabOpenArgs {
+    /// The event log of a run, of the lab or of a devnet
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// As if the run had ended so many seconds after its start [default: its end]
+    #[arg(long, value_name = "T")]
+    pub until: Option<f64>,
+    /// The port of the page, on loopback; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8182)]
+    pub port: u16,
 }
 
 /// Exactly `N` whole numbers, separated by commas.

@@ -18,7 +18,7 @@ pub use client::{
 pub use experiments::{
     DoubleSpendArgs, ExperimentArgs, GeneralsArgs, PropagationArgs, SelfishArgs, StrategyArgs,
 };
-pub use lab::{LabArgs, LabCommand, LabReplayArgs, LabRunArgs};
+pub use lab::{LabArgs, LabCommand, LabOpenArgs, LabReplayArgs, LabRunArgs};
 pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};
 pub use worlds::{LabScaleArgs, LabStormArgs};
 

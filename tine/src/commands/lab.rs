@@ -25,6 +25,7 @@ pub(super) fn run(out: Out, command: &LabCommand) -> Result<(), Error> {
         },
         LabCommand::List { name } => scenario::list(out, name.as_deref()),
         LabCommand::Replay(args) => scenario::replay(out, args),
+        LabCommand::Open(args) => super::recorded::open(out, args),
         LabCommand::Scale(args) => super::worlds::scale(out, args),
         LabCommand::Storm(args) => super::worlds::storm(out, args),
         LabCommand::Doublespend(args) => experiments::doublespend(out, args),

@@ -9,6 +9,7 @@ mod lab;
 mod net;
 mod pay;
 mod rpc;
+mod recorded;
 mod scenario;
 mod target;
 mod wallet;

@@ -128,12 +128,8 @@ fn show(out: Out, script: &Script, outcome: &Outcome) {
 /// Stands at a moment and answers what a live node would.
 pub(super) fn replay(out: Out, args: &LabReplayArgs) -> Result<(), Error> {
     let failed = |error: ReplayError| Error::failed(args.run.display(), error);
-    let run = Run::parse(&read(&args.run)?).map_err(failed)?;
-    let moment = match args.until {
-        None => run.duration(),
-        Some(secs) if (0.0..=1e9).contains(&secs) => Duration::from_secs_f64(secs),
-        Some(secs) => return Err(Error::Usage(format!("--until {secs}: 0 to 1000000000 seconds"))),
-    };
+    let run = read_run(&args.run)?;
+    let moment = moment(&run, args.until)?;
     let node = args.node.clone().unwrap_or_else(|| run.nodes[0].clone());
     let chain = run.chain(&node, moment).map_err(failed)?;
     let balances = run.balances(&chain).map_err(failed)?;
@@ -182,6 +178,20 @@ pub(super) fn replay(out: Out, args: &LabReplayArgs) -> Result<(), Error> {
         write(path, export::shiviz(run.until(moment)))?;
     }
     Ok(())
+}
+
+/// Reads the log of a run.
+pub(super) fn read_run(path: &Path) -> Result<Run, Error> {
+    Run::parse(&read(path)?).map_err(|error| Error::failed(path.display(), error))
+}
+
+/// The moment so many seconds after a run's start; its end if none is named.
+pub(super) fn moment(run: &Run, until: Option<f64>) -> Result<Duration, Error> {
+    match until {
+        None => Ok(run.duration()),
+        Some(secs) if (0.0..=1e9).contains(&secs) => Ok(Duration::from_secs_f64(secs)),
+        Some(secs) => Err(Error::Usage(format!("--until {secs}: 0 to 1000000000 seconds"))),
+    }
 }
 
 fn read(path: &Path) -> Result<String, Error> {

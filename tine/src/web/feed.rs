@@ -63,6 +63,18 @@ impl Feed {
         (feed, tasks)
     }
 
+    /// The events of a run that is over: nothing is added to them.
+    pub(super) fn of(events: Vec<Value>) -> Arc<Self> {
+        let feed = Self {
+            run: format!("{:x}", driver::now().0),
+            kept: Mutex::default(),
+            live: broadcast::Sender::new(1),
+            names: BTreeMap::new(),
+        };
+        events.into_iter().for_each(|event| feed.publish(event));
+        Arc::new(feed)
+    }
+
     fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Numbered>>> {
         // nothing in here panics halfway
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

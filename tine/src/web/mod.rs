@@ -9,6 +9,7 @@
 //! and on loopback only.
 
 mod feed;
+mod past;
 mod state;
 mod tree;
 
@@ -30,11 +31,13 @@ use futures::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 use tine_chain::params::Network;
+use tine_lab::replay::Run;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::feed::{Feed, Missed, Numbered};
+use self::past::Past;
 use crate::rpc::transport::{self, AllowedHosts, Limits};
 use crate::rpc::{Context, local};
 
@@ -104,21 +107,42 @@ impl Page {
         nodes: Vec<Arc<Context>>,
     ) -> io::Result<Self> {
         transport::refuse_remote(bind, allow_remote, "the page")?;
+        let (feed, listeners) = Feed::start(&nodes);
+        let plays =
+            nodes.iter().all(|node| matches!(node.view().network, Network::Devnet | Network::Regtest));
+        let subject = Subject {
+            controls: plays && bind.ip().is_loopback(),
+            nodes,
+            feed,
+            past: None,
+            bodies: tree::Bodies::default(),
+        };
+        Self::serve(bind, allow_hosts, subject, listeners).await
+    }
+
+    /// Listens and serves a run that is over; `nodes` stand where it ended.
+    ///
+    /// # Errors
+    /// When the address is taken, or is not loopback.
+    pub async fn of_run(bind: SocketAddr, run: &Run, nodes: Vec<Arc<Context>>) -> io::Result<Self> {
+        transport::refuse_remote(bind, false, "the page")?;
+        let (mut past, events) = Past::read(run);
+        let bodies = tree::Bodies::mined_by(std::mem::take(&mut past.miners));
+        let subject = Subject { controls: false, nodes, feed: Feed::of(events), past: Some(past), bodies };
+        Self::serve(bind, &[], subject, Vec::new()).await
+    }
+
+    async fn serve(
+        bind: SocketAddr,
+        allow_hosts: &[String],
+        subject: Subject,
+        listeners: Vec<JoinHandle<()>>,
+    ) -> io::Result<Self> {
         let listener = transport::bind(bind).await?;
         let address = listener.local_addr()?;
         let allowed = AllowedHosts::new(address.ip(), allow_hosts);
         let (stop, stopped) = watch::channel(false);
-        let (feed, listeners) = Feed::start(&nodes);
-        let plays =
-            nodes.iter().all(|node| matches!(node.view().network, Network::Devnet | Network::Regtest));
-        let shared = Arc::new(Shared {
-            controls: plays && address.ip().is_loopback(),
-            token: token(),
-            nodes,
-            feed,
-            bodies: tree::Bodies::default(),
-            stopped: stopped.clone(),
-        });
+        let shared = Arc::new(Shared { subject, token: token(), stopped: stopped.clone() });
         let router = transport::guarded(router(shared), allowed);
         let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
         let task = tokio::spawn(transport::serve(listener, router, limits, stopped));
@@ -140,11 +164,18 @@ impl Page {
     }
 }
 
-struct Shared {
+/// What a page shows.
+struct Subject {
     nodes: Vec<Arc<Context>>,
     feed: Arc<Feed>,
+    /// What is known of a run that is over.
+    past: Option<Past>,
     bodies: tree::Bodies,
     controls: bool,
+}
+
+struct Shared {
+    subject: Subject,
     token: String,
     stopped: watch::Receiver<bool>,
 }
@@ -162,7 +193,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/api/state",
             get(|State(shared): State<Arc<Shared>>| async move {
-                Json(state::state(&shared.nodes, &shared.feed, shared.controls))
+                let Subject { nodes, feed, past, controls, .. } = &shared.subject;
+                Json(state::state(nodes, feed, past.as_ref(), *controls))
             }),
         )
         .route("/api/tree", get(tree_of))
@@ -203,7 +235,8 @@ struct Perspective {
 async fn tree_of(State(shared): State<Arc<Shared>>, Query(wanted): Query<Perspective>) -> Response {
     let named = wanted.node.clone();
     let drawn = tokio::task::spawn_blocking(move || {
-        tree::tree(&shared.nodes, &shared.bodies, wanted.node.as_deref())
+        let Subject { nodes, bodies, .. } = &shared.subject;
+        tree::tree(nodes, bodies, wanted.node.as_deref())
     });
     match drawn.await {
         Ok(Some(tree)) => Json(tree).into_response(),
@@ -220,14 +253,14 @@ async fn tree_of(State(shared): State<Arc<Shared>>, Query(wanted): Query<Perspec
 
 /// Which events of the past.
 #[derive(Debug, Deserialize)]
-struct Past {
+struct Since {
     #[serde(default)]
     from: u64,
 }
 
 /// Events that are kept, as a JSON list: for the timeline, and for whoever polls.
-async fn history(State(shared): State<Arc<Shared>>, Query(past): Query<Past>) -> Response {
-    let events = shared.feed.since(past.from, MAX_HISTORY);
+async fn history(State(shared): State<Arc<Shared>>, Query(since): Query<Since>) -> Response {
+    let events = shared.subject.feed.since(since.from, MAX_HISTORY);
     let list: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
     ([(header::CONTENT_TYPE, "application/json")], format!("[{}]", list.join(","))).into_response()
 }
@@ -235,13 +268,18 @@ async fn history(State(shared): State<Arc<Shared>>, Query(past): Query<Past>) ->
 /// Server-sent events: first what was missed, then everything as it happens.
 async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let (missed, live) = shared.feed.follow(seen);
-    let run = shared.feed.run.clone();
+    let (missed, live) = shared.subject.feed.follow(seen);
+    let run = shared.subject.feed.run.clone();
     let first = match missed {
         Missed::Events(events) => events.iter().map(|event| sse(&run, event)).collect(),
         // with the number up to which the state, asked for after this, holds everything
         Missed::Everything => {
-            vec![Event::default().event("reset").id(format!("{run}-{}", shared.feed.last())).data("{}")]
+            vec![
+                Event::default()
+                    .event("reset")
+                    .id(format!("{run}-{}", shared.subject.feed.last()))
+                    .data("{}"),
+            ]
         }
     };
     let live = stream::unfold((live, run, false), |(mut live, run, ended)| async move {
@@ -284,14 +322,14 @@ async fn call(
             "only the page itself may call; reload it if the node was restarted",
         );
     }
-    let Some(node) = shared.nodes.iter().find(|node| node.name == name).cloned() else {
+    let Some(node) = shared.subject.nodes.iter().find(|node| node.name == name).cloned() else {
         return refuse(StatusCode::NOT_FOUND, "no such node");
     };
     let Ok(Ok(body)) = tokio::time::timeout(Limits::default().body_timeout, to_bytes(body, MAX_CALL)).await
     else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "too large, or too slow");
     };
-    let controls = shared.controls;
+    let controls = shared.subject.controls;
     let allowed = move |method: &str| READS.contains(&method) || (controls && CONTROLS.contains(&method));
     match tokio::task::spawn_blocking(move || local::call(&node, &body, allowed)).await {
         Ok((status, body)) => {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tine_chain::hash::BlockHash;
 
 use super::feed::{Feed, links};
+use super::past::Past;
 use crate::methods::MinerStatus;
 use crate::rpc::Context;
 
@@ -36,11 +37,13 @@ pub(super) struct State {
     network: &'static str,
     version: &'static str,
     controls: bool,
+    /// When a run that is over ended; the page goes back from there.
+    ended: Option<u64>,
     nodes: Vec<NodeState>,
 }
 
 /// A picture of `nodes`.
-pub(super) fn state(nodes: &[Arc<Context>], feed: &Feed, controls: bool) -> State {
+pub(super) fn state(nodes: &[Arc<Context>], feed: &Feed, past: Option<&Past>, controls: bool) -> State {
     // read first: an event between this and the picture is told again, and none is lost
     let last = feed.last();
     State {
@@ -49,14 +52,17 @@ pub(super) fn state(nodes: &[Arc<Context>], feed: &Feed, controls: bool) -> Stat
         network: nodes.first().map_or("", |node| node.view().network.name()),
         version: env!("CARGO_PKG_VERSION"),
         controls,
-        nodes: nodes.iter().map(|node| node_state(node, feed)).collect(),
+        ended: past.map(|past| past.end),
+        nodes: nodes.iter().map(|node| node_state(node, feed, past)).collect(),
     }
 }
 
-fn node_state(node: &Context, feed: &Feed) -> NodeState {
+fn node_state(node: &Context, feed: &Feed, past: Option<&Past>) -> NodeState {
     let view = node.view();
     let status = node.network.as_ref().map(tine_p2p::Network::status);
-    let mut links = status.as_deref().map(|status| links(feed, status)).unwrap_or_default();
+    let live = || status.as_deref().map(|status| links(feed, status)).unwrap_or_default();
+    let mut links = past.map_or_else(live, |past| past.links_of(&node.name));
+    let connections = links["peers"].as_array().map_or(0, Vec::len).max(view.peers.len());
     NodeState {
         name: node.name.clone(),
         height: view.tip.height,
@@ -69,7 +75,7 @@ fn node_state(node: &Context, feed: &Feed) -> NodeState {
         reorgs: view.reorgs.last().map_or(0, |reorg| reorg.number + 1),
         peers: links["peers"].take(),
         cut: links["cut"].take(),
-        connections: view.peers.len(),
+        connections,
         miner: node.miner.as_ref().map(crate::miner::MinerHandle::status),
         wallets: node.wallets.as_ref().map(|wallets| wallets.names()).unwrap_or_default(),
     }

@@ -29,11 +29,20 @@ struct Inside {
 
 /// What has been read of bodies.
 #[derive(Debug, Default)]
-pub(super) struct Bodies(Mutex<HashMap<BlockHash, Inside>>);
+pub(super) struct Bodies {
+    /// Who mined what, where a log says so.
+    miners: HashMap<BlockHash, String>,
+    known: Mutex<HashMap<BlockHash, Inside>>,
+}
 
 impl Bodies {
+    /// Of a run whose log says who mined what.
+    pub(super) fn mined_by(miners: HashMap<BlockHash, String>) -> Self {
+        Self { miners, known: Mutex::default() }
+    }
+
     fn look(&self, nodes: &[Arc<Context>], info: &BlockInfo) -> Inside {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(inside) = known.get(&info.hash) {
             return inside.clone();
         }
@@ -41,7 +50,8 @@ impl Bodies {
         let Some(block) = nodes.iter().find_map(|node| node.read_block(info).ok()) else {
             return Inside::default();
         };
-        let inside = Inside { miner: miner_tag(&block), txs: Some(block.transactions.len()) };
+        let miner = self.miners.get(&info.hash).cloned().or_else(|| miner_tag(&block));
+        let inside = Inside { miner, txs: Some(block.transactions.len()) };
         if known.len() >= MAX_KNOWN {
             known.clear();
         }

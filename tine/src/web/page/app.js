@@ -14,7 +14,9 @@ let at = null;
 // -- the picture
 
 const span = () => Number($("span").value) * 1000;
-const scrubTime = () => { const to = Date.now(); return to - span() * (1 - Number($("scrub").value) / 1000); };
+/// The end of a run that is over, or now.
+const present = () => state?.ended ?? Date.now();
+const scrubTime = () => { const to = present(); return to - span() * (1 - Number($("scrub").value) / 1000); };
 
 function tipsAt(time) {
   const tips = {};
@@ -25,7 +27,7 @@ function tipsAt(time) {
 function paintTree() { if (tree) drawTree(tree, { at, tipsAt: at === null ? null : tipsAt(at), chosen }); }
 function paintTimeline() {
   if (!state) return;
-  const to = Date.now();
+  const to = present();
   const miners = new Map((tree?.blocks ?? []).map((block) => [block.hash, block.miner]));
   drawTimeline(state.nodes.map((node) => node.name), events, miners, { from: to - span(), to, at });
   $("clock").textContent = at === null ? "" : clock(at);
@@ -87,6 +89,7 @@ function take(event, live) {
 /// Everything from the beginning of what is kept: at the start, and when too much was missed.
 async function startAnew() {
   await refreshState();
+  if (state.ended) setLive("recorded", true);
   if (run !== state.run) { events = []; lastId = 0; run = state.run; }
   for (let from = lastId + 1; ;) {
     const past = await fetchJson(`/api/history?from=${from}`);
@@ -107,7 +110,7 @@ function setLive(text, on) {
 
 function follow() {
   const source = new EventSource("/api/events");
-  source.addEventListener("open", () => setLive("live", true));
+  source.addEventListener("open", () => setLive(state?.ended ? "recorded" : "live", true));
   source.addEventListener("error", () => setLive("reconnecting", false));
   source.addEventListener("reset", () => { startAnew().catch((error) => setLive(error.message, false)); });
   source.addEventListener("message", (message) => take(JSON.parse(message.data), true));
@@ -159,7 +162,7 @@ $("perspective").addEventListener("change", refreshTree);
 function look(time) { at = time; if (time === null) $("scrub").value = 1000; paintTree(); paintTimeline(); }
 function step(direction) {
   const times = events.filter((event) => event.kind !== "tx" && event.kind !== "tx-removed").map((event) => event.t);
-  const here = at ?? Date.now();
+  const here = at ?? present();
   const next = direction < 0 ? times.filter((time) => time < here).pop() : times.find((time) => time > here);
   look(next ?? (direction > 0 ? null : at));
 }

@@ -48,6 +48,10 @@ export function drawTimeline(names, events, miners, { from, to, at }) {
       parts.push(svg("text", { x: cx, y: cy + 4, fill: "var(--bad)" }, "⚡"));
     }
   }
+  for (const event of events) {
+    if (event.kind !== "step" || event.t < from || event.t > to) continue;
+    parts.push(svg("line", { class: "step", x1: x(event.t), x2: x(event.t), y1: 0, y2: height - 16 }, svg("title", {}, `${clock(event.t)} ${event.node ?? ""} ${event.text}`)));
+  }
   if (at !== null) parts.push(svg("line", { class: "scrub", x1: x(at), x2: x(at), y1: 0, y2: height - 16 }));
   const ticks = width < 560 ? 2 : 4;
   for (let part = 0; part <= ticks; part++) {
