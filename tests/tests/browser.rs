@@ -200,7 +200,6 @@ fn a_run_of_the_laboratory_opens_on_the_same_page() {
 
     browser.wait_true("a run that is over", "document.querySelector('#live').textContent === 'recorded'");
     browser.wait_true("all nodes agree at its end", &format!("{FLAGS}.length === 4 && {TIPS} === 1"));
-    browser.choose("#span", "30 minutes");
     browser.wait_true("the partition", "document.querySelectorAll('#time-view .band').length >= 2");
     assert_eq!(browser.eval("document.querySelector('#controls').hidden"), json!(true), "nothing to drive");
     browser.wait_true("a deep branch", "!!document.querySelector('#tree-view .block[data-lane=\"1\"]')");

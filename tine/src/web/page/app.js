@@ -13,7 +13,7 @@ let at = null;
 
 // -- the picture
 
-const span = () => Number($("span").value) * 1000;
+const span = () => Number($("span").value) * 1000 || Math.max(1000, present() - (events[0]?.t ?? 0));
 /// The end of a run that is over, or now.
 const present = () => state?.ended ?? Date.now();
 const scrubTime = () => { const to = present(); return to - span() * (1 - Number($("scrub").value) / 1000); };
@@ -89,7 +89,7 @@ function take(event, live) {
 /// Everything from the beginning of what is kept: at the start, and when too much was missed.
 async function startAnew() {
   await refreshState();
-  if (state.ended) setLive("recorded", true);
+  if (state.ended) { setLive("recorded", true); $("span").value = "0"; }
   if (run !== state.run) { events = []; lastId = 0; run = state.run; }
   for (let from = lastId + 1; ;) {
     const past = await fetchJson(`/api/history?from=${from}`);
