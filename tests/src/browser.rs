@@ -47,6 +47,7 @@ impl Browser {
     /// # Panics
     /// When it does not start, or is missing and required.
     #[must_use]
+    #[expect(clippy::print_stderr, reason = "a test that is left out must be seen to be")]
     pub fn start() -> Option<Self> {
         let port = free_ports(1, 1);
         let driver = Command::new("chromedriver")
