@@ -127,8 +127,8 @@ pub struct Mine {
 pub struct Mined {
     /// Ids, lowest first.
     pub blocks: Vec<BlockHash>,
-    /// The height of the last.
-    pub height: u32,
+    /// The height of the last; `None`: the node itself does not keep it, as an adversary's may not.
+    pub height: Option<u32>,
 }
 
 /// A change to the node's own miner; nothing given: only asks.

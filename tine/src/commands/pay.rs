@@ -28,9 +28,11 @@ pub(super) fn mine(out: Out, settings: &Settings, args: &MineArgs) -> Result<(),
     let target = Target::resolve(settings, &args.target)?;
     let mined: Mined =
         target.client.call_as(methods::MINE, Mine { count: args.count, address: args.to.clone() })?;
-    let first = mined.height + 1 - u32::try_from(mined.blocks.len()).unwrap_or(0);
-    for (height, hash) in (first..).zip(&mined.blocks) {
-        out.line(format!("{} {hash}  mined by {}", out.bold(format!("#{height}")), target.name));
+    for (above, hash) in (0..).zip(mined.blocks.iter().rev()).collect::<Vec<(u32, _)>>().into_iter().rev() {
+        // what the node does not keep itself has no place in its chain
+        let height =
+            mined.height.map_or_else(|| "#–".into(), |last| format!("#{}", last.saturating_sub(above)));
+        out.line(format!("{} {hash}  mined by {}", out.bold(height), target.name));
     }
     out.document(&mined);
     Ok(())

@@ -86,7 +86,9 @@ fn mine(call: &Call) -> Outcome {
             generate(&call.context, u64::from(wanted.count), lock, u64::MAX)?
         }
     };
-    answer(&Mined { height: call.context.view().tip.height, blocks })
+    let view = call.context.view();
+    let height = blocks.last().and_then(|hash| view.block(hash)).map(|block| block.height);
+    answer(&Mined { height, blocks })
 }
 
 /// Whom mining pays when the caller does not say: the miner's, the configured one, else the node's own wallet.
