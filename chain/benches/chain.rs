@@ -2,7 +2,6 @@
 //! between two branches of ten such blocks, and what the store in memory takes for one.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
-use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -74,23 +73,22 @@ fn connect(criterion: &mut Criterion) {
         ("signatures unknown, one thread", false, Parallel::Inline),
         ("signatures unknown, all cores", false, Parallel::AllCores),
     ] {
-        let mut chain = chain_at_root(&tree, parallel);
-        if known {
-            learn(&tree, &mut chain, "a1");
-        }
-        tree.deliver(&mut chain, "a1");
-        let chain = RefCell::new(chain);
-        let take_off = || {
-            let mut chain = chain.borrow_mut();
-            chain.invalidate(&tree.hash("a1")).expect("known");
-            tree.activate(&mut chain);
-            chain.reconsider(&tree.hash("a1")).expect("known");
+        let prepare = || {
+            let mut chain = chain_at_root(&tree, parallel);
+            if known {
+                learn(&tree, &mut chain, "a1");
+            }
+            chain.insert_block(tree.block("a1"), tree.now()).expect("good");
+            chain
         };
         group.bench_function(name, |bencher| {
-            let put_on = |()| chain.borrow_mut().activate(tree.now(), 1).expect("memory");
-            bencher.iter_batched(take_off, put_on, BatchSize::PerIteration);
+            let put_on = |mut chain: Chain| {
+                chain.activate(tree.now(), 1).expect("memory");
+                assert_eq!(tree.tip(&chain), "a1");
+                chain
+            };
+            bencher.iter_batched(prepare, put_on, BatchSize::PerIteration);
         });
-        assert_eq!(tree.tip(&chain.borrow()), "a1");
     }
     group.finish();
 }
@@ -99,33 +97,35 @@ fn reorganise(criterion: &mut Criterion) {
     let (tree, branches) = draw(BRANCH);
     let mut group = criterion.benchmark_group("reorganise by 10 blocks of 2,000 payments");
     group.sample_size(10).throughput(Throughput::Elements((BRANCH * PAYMENTS) as u64));
-    for (name, known) in [("signatures known", true), ("signatures unknown", false)] {
+    let tips = [branches[0].last(), branches[1].last()].map(|tip| tree.hash(tip.expect("ten blocks")));
+    let prepare = || {
         let mut chain = chain_at_root(&tree, Parallel::AllCores);
-        for branch in &branches {
-            for block in branch {
-                if known {
-                    learn(&tree, &mut chain, block);
-                }
-                tree.deliver(&mut chain, block);
-            }
-            if known && branch[0] == "a1" {
-                // the other branch's coins are there only when it is active
-                chain.invalidate(&tree.hash("a1")).expect("known");
-                tree.activate(&mut chain);
-            }
+        branches[0].iter().for_each(|block| tree.deliver(&mut chain, block));
+        for block in &branches[1] {
+            chain.insert_block(tree.block(block), tree.now()).expect("good");
         }
-        chain.reconsider(&tree.hash("a1")).expect("known");
-        tree.activate(&mut chain);
-        let tips = [branches[0].last(), branches[1].last()].map(|tip| tree.hash(tip.expect("ten blocks")));
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let other = tips[usize::from(chain.tip().hash == tips[0])];
-                chain.precious(&other).expect("known");
-                chain.activate(tree.now(), usize::MAX).expect("memory");
-                assert_eq!(chain.tip().hash, other);
-            });
+        chain
+    };
+    let go_to = |chain: &mut Chain, tip| {
+        chain.precious(&tip).expect("known");
+        chain.activate(tree.now(), usize::MAX).expect("memory");
+        assert_eq!(chain.tip().hash, tip);
+    };
+    group.bench_function("to a branch that was never verified", |bencher| {
+        let there = |mut chain| {
+            go_to(&mut chain, tips[1]);
+            chain
+        };
+        bencher.iter_batched(prepare, there, BatchSize::PerIteration);
+    });
+    let mut chain = prepare();
+    go_to(&mut chain, tips[1]);
+    group.bench_function("to a branch that was active before", |bencher| {
+        bencher.iter(|| {
+            let other = tips[usize::from(chain.tip().hash == tips[0])];
+            go_to(&mut chain, other);
         });
-    }
+    });
     group.finish();
 }
 

@@ -23,6 +23,7 @@ use crate::tree::{BlockEntry, BlockTree, Index};
 
 mod accept;
 mod activate;
+mod ahead;
 mod bodies;
 mod connect;
 mod fate;
@@ -40,6 +41,7 @@ pub use query::{ChainTip, ChainTipStatus, CoinSet};
 pub use side_branches::{LOW_WORK_BLOCKS, MAX_SIDE_BRANCHES};
 pub use switch::SwitchSize;
 
+use ahead::Ahead;
 use bodies::{Bodies, EarlyBlocks};
 use signature_cache::SignatureCache;
 use switch::Switch;
@@ -98,6 +100,17 @@ pub struct Progress {
     pub invalid: Vec<(BlockHash, Reject)>,
     /// Whether there is more to do: call again.
     pub more: bool,
+    /// Whether that should be in a moment: [`Patience::ComesBack`] was asked for, and the next verdict is on its way.
+    pub soon: bool,
+}
+
+/// What [`Chain::activate_with`] does when the next block's witnesses are being judged on other cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It waits for the verdict.
+    Waits,
+    /// It comes back, so that more blocks can be taken in meanwhile, unless many wait already.
+    ComesBack,
 }
 
 /// The block tree and its store.
@@ -117,6 +130,8 @@ pub struct Chain {
     /// A move to a better branch that is not finished.
     switch: Option<Switch>,
     signatures: SignatureCache,
+    /// Witnesses that are judged before their block has its turn.
+    ahead: Ahead,
 }
 
 impl Chain {
@@ -164,6 +179,7 @@ impl Chain {
             bodies: Bodies::new(options.waiting_bytes),
             early: EarlyBlocks::default(),
             signatures: SignatureCache::new(options.signature_cache_entries),
+            ahead: Ahead::default(),
             switch: None,
             journal: loaded.journal,
             params,

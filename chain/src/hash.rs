@@ -22,6 +22,8 @@ pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
 
 /// BIP 340's tagged hash, `SHA-256(SHA-256(tag) ‖ SHA-256(tag) ‖ message)`: a hash made for one purpose
 /// can't be taken for one made for another.
+///
+/// The tag fills SHA-256's first block: where many hashes have one purpose, the state after it is kept and cloned.
 #[derive(Clone)]
 pub struct TaggedHash(Sha256);
 

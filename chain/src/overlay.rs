@@ -10,6 +10,9 @@ use crate::transaction::OutPoint;
 /// A map for look-ups only: its order is never seen.
 pub(crate) type FoldMap<K, V> = foldhash::HashMap<K, V>;
 
+/// What became of outpoints, in no order.
+pub(crate) type Deltas = FoldMap<OutPoint, CoinDelta>;
+
 /// What one entry takes in memory, in bytes, about: key 36, coins 112, and the map's free room.
 pub(crate) const ENTRY_BYTES: usize = 192;
 
@@ -36,7 +39,7 @@ pub(crate) struct Net {
 /// Coins that differ from the store's.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    deltas: FoldMap<OutPoint, CoinDelta>,
+    deltas: Deltas,
     /// Whether the store's scratch holds more of them.
     spilled: bool,
 }
@@ -62,6 +65,19 @@ impl Overlay {
             Some(CoinDelta { now: None, .. }) => Known::Spent,
             None => Known::Unchanged,
         })
+    }
+
+    /// Adds what a block did, which was judged on this overlay.
+    pub(crate) fn apply(&mut self, store: &dyn Store, deltas: Deltas) -> Result<(), StoreError> {
+        if self.deltas.is_empty() && !self.spilled {
+            self.deltas = deltas;
+            return Ok(());
+        }
+        for (outpoint, CoinDelta { before, now }) in deltas {
+            before.map_or(Ok(()), |coin| self.spend(store, outpoint, coin))?;
+            now.map_or(Ok(()), |coin| self.create(store, outpoint, coin))?;
+        }
+        Ok(())
     }
 
     /// How many differences are in memory.
@@ -131,10 +147,18 @@ impl Overlay {
             net.spent.extend(delta.before.map(|coin| (outpoint, coin)));
             net.created.extend(delta.now.map(|coin| (outpoint, coin)));
         }
-        net.created.sort_unstable_by_key(|(outpoint, _)| *outpoint);
-        net.spent.sort_unstable_by_key(|(outpoint, _)| *outpoint);
+        sort(&mut net.created);
+        sort(&mut net.spent);
         net
     }
+}
+
+/// Puts coins in the order of outpoints. Ids are as good as random: their first bytes decide almost always, and comparing
+/// these as numbers is several times as fast.
+fn sort(coins: &mut [(OutPoint, Coin)]) {
+    let prefix =
+        |outpoint: &OutPoint| u64::from_be_bytes(*outpoint.txid.0.first_chunk().expect("an id has 32 bytes"));
+    coins.sort_unstable_by(|(a, _), (b, _)| prefix(a).cmp(&prefix(b)).then_with(|| a.cmp(b)));
 }
 
 #[cfg(test)]

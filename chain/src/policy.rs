@@ -4,6 +4,8 @@
 //! spends through one branch of an [`Policy::Any`] reveals that branch and shows the others only as 32-byte locks
 //! (as BIP 114 and BIP 341 do with scripts). Every policy has one encoding and one lock; `chain/SPEC.md` gives the bytes.
 
+use std::sync::LazyLock;
+
 use crate::codec::{Decode, DecodeError, Encode, Reader, write_list};
 use crate::hash::{Lock, TaggedHash};
 use crate::reject::Reject;
@@ -25,8 +27,8 @@ pub const SEQUENCE_LOCK_SECONDS: u32 = 1 << 22;
 /// BIP 68: these bits of a sequence hold the relative lock's number.
 pub const SEQUENCE_LOCK_MASK: u32 = 0x0000_ffff;
 
-/// The tag of the hash that makes locks.
-const LOCK_TAG: &str = "tine/policy";
+/// The hash that makes locks, its tag absorbed.
+static LOCK_HASH: LazyLock<TaggedHash> = LazyLock::new(|| TaggedHash::new("tine/policy"));
 
 const TAG_KEY: u8 = 1;
 const TAG_THRESHOLD: u8 = 2;
@@ -149,7 +151,7 @@ impl Policy {
     /// What an output is locked to: a tagged hash over the tag, the fields and the locks of the policies inside.
     #[must_use]
     pub fn lock(&self) -> Lock {
-        let hash = TaggedHash::new(LOCK_TAG);
+        let hash = LOCK_HASH.clone();
         let hash = match self {
             Self::Key(key) => hash.chain([TAG_KEY]).chain(key.0),
             Self::Threshold { required, keys } => {

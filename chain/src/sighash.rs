@@ -4,12 +4,14 @@
 //! each of all outpoints, amounts spent, locks spent, sequences and outputs (as BIP 341: every signature commits to
 //! everything, and hashing stays linear, CVE-2013-2292), and the input's index.
 
+use std::sync::LazyLock;
+
 use crate::codec::Encode;
 use crate::hash::{BlockHash, TaggedHash, sha256};
 use crate::transaction::{TxData, TxOut};
 
-/// The tag of the hash that is signed.
-const SIGHASH_TAG: &str = "tine/sighash";
+/// The hash that is signed, its tag absorbed.
+static SIGHASH: LazyLock<TaggedHash> = LazyLock::new(|| TaggedHash::new("tine/sighash"));
 
 /// The spent outputs do not stand one for one beside the inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +40,8 @@ impl SighashCache {
         if tx.inputs.len() != spent.len() {
             return Err(SpentMismatch { inputs: tx.inputs.len(), spent: spent.len() });
         }
-        let common = TaggedHash::new(SIGHASH_TAG)
+        let common = SIGHASH
+            .clone()
             .chain(genesis)
             .chain(tx.version.to_le_bytes())
             .chain(tx.lock_time.to_le_bytes())

@@ -6,6 +6,8 @@
 //! system; the verdict does not depend on them. Threads (rayon) and randomness are the exceptions to this crate's
 //! purity that the design grants to this file.
 
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
 use ed25519_dalek::Signer as _;
 use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes, batch};
 use rand::SeedableRng as _;
@@ -165,6 +167,8 @@ pub fn verify_one(check: &SignatureCheck) -> bool {
 /// The index of the first that is not valid.
 pub fn verify_batch(checks: &[SignatureCheck], parallel: Parallel) -> Result<(), usize> {
     let guilty = match parallel {
+        // under one rule for both the cheaper one may be asked
+        _ if checks.len() == 1 => (!verify_one(&checks[0])).then_some(0),
         Parallel::Inline => first_guilty(checks, MAX_BATCH),
         Parallel::AllCores => {
             let size = checks.len().div_ceil(rayon::current_num_threads()).clamp(MIN_BATCH, MAX_BATCH);
@@ -202,6 +206,46 @@ fn batch_is_valid(checks: &[SignatureCheck]) -> bool {
         verifier.queue((key, Signature::from_bytes(&check.signature), &check.message));
     }
     verifier.verify(rng).is_ok()
+}
+
+/// A value that is worked out on another core.
+#[derive(Debug)]
+pub(crate) struct Background<T>(Arc<Slot<T>>);
+
+#[derive(Debug)]
+struct Slot<T> {
+    value: Mutex<Option<T>>,
+    news: Condvar,
+}
+
+impl<T: Clone + Send + 'static> Background<T> {
+    /// Runs `work` as soon as a core is free.
+    pub(crate) fn new(work: impl FnOnce() -> T + Send + 'static) -> Self {
+        let slot = Arc::new(Slot { value: Mutex::new(None), news: Condvar::new() });
+        let filled = Arc::clone(&slot);
+        rayon::spawn_fifo(move || {
+            let value = work();
+            *filled.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            filled.news.notify_all();
+        });
+        Self(slot)
+    }
+
+    /// Whether it is there.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.value.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The value, as soon as it is there.
+    pub(crate) fn wait(&self) -> T {
+        let mut value = self.0.value.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(value) = &*value {
+                return value.clone();
+            }
+            value = self.0.news.wait(value).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 /// Signs `message` with the 32-byte secret (RFC 8032; the same input gives the same signature).

@@ -1,9 +1,10 @@
 //! Connecting blocks, what follows from it, and what programs on this machine may do to the chain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tine_chain::block::Block;
-use tine_chain::chain::{Inserted, ManualError};
+use tine_chain::chain::{Inserted, ManualError, Patience};
 use tine_chain::change::{Change, Invalidity};
 use tine_chain::hash::BlockHash;
 use tine_chain::reject::Reject;
@@ -14,6 +15,7 @@ use tine_chain::transaction::Transaction;
 use crate::event::{Accepted, Action, Notice, Submission, SubmitId};
 use crate::node::Node;
 use crate::peers::Offence;
+use crate::relay::LARGE_BLOCK;
 use crate::template::{CoinbaseSpec, Template};
 use crate::wire::Gossip;
 
@@ -21,6 +23,9 @@ use crate::wire::Gossip;
 const BYTES_PER_CALL: usize = 1_000_000;
 /// Blocks that one call connects, at most.
 const MAX_BLOCKS_PER_CALL: usize = 32;
+
+/// How long until the chain is asked again about a block that other cores are at.
+const VERDICT_DELAY: Duration = Duration::from_millis(1);
 
 /// The blocks of [`Node::mine`], in order, or the rule that one of them broke.
 pub type Mined = Result<Vec<BlockHash>, Reject>;
@@ -38,10 +43,11 @@ pub enum OperatorError {
 
 impl Node {
     /// Connects a bounded number of blocks, and follows the change.
-    pub(crate) fn activate(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn activate(&mut self, patience: Patience) -> Result<(), StoreError> {
         let budget = (BYTES_PER_CALL / self.downloads.block_bytes().max(1)).clamp(1, MAX_BLOCKS_PER_CALL);
-        let progress = self.chain.activate(self.now, budget)?;
+        let progress = self.chain.activate_with(self.now, budget, patience)?;
         self.activation_due = progress.more;
+        self.activation_soon = progress.soon.then(|| self.now + VERDICT_DELAY);
         for (hash, reject) in progress.invalid {
             self.block_invalid(&hash, reject);
         }
@@ -110,7 +116,8 @@ impl Node {
     fn submit_block(&mut self, id: SubmitId, block: Arc<Block>) -> Result<(), StoreError> {
         let (header, hash) = (block.header, block.hash());
         let known = self.chain.tree().get(&hash).is_some();
-        let outcome = self.receive_block(block, None);
+        let extends_tip = header.prev_block == self.chain.tip().hash;
+        let outcome = self.receive_block(Arc::clone(&block), None);
         if !known && self.chain.tree().get(&hash).is_some() {
             self.header_seen(header, None);
         }
@@ -118,7 +125,13 @@ impl Node {
             Ok(Inserted::New) => {
                 // answered when it is known whether it connects, most often in this very call
                 self.submitted.push((id, hash));
-                return self.activate();
+                if extends_tip && block.transactions.len() > LARGE_BLOCK {
+                    // as Core's "fast announce": its work is proved and its root is right
+                    self.publish_block(&block);
+                    self.urgent = true;
+                    return Ok(());
+                }
+                return self.activate(Patience::ComesBack);
             }
             Ok(Inserted::Duplicate) => Ok(Accepted::Duplicate(hash)),
             // kept until its time comes
@@ -189,6 +202,9 @@ impl Node {
         // one call connects some of them; whoever asked for blocks wants to see them all
         let mut actions = self.settle()?;
         while self.activation_due {
+            if self.activation_soon.is_some() {
+                self.activate(Patience::Waits)?;
+            }
             actions.extend(self.settle()?);
         }
         Ok((actions, mined))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tine_chain::chain::Chain;
+use tine_chain::chain::{Chain, Patience};
 use tine_chain::hash::BlockHash;
 use tine_chain::store::StoreError;
 use tine_chain::time::Time;
@@ -43,9 +43,13 @@ pub struct Node {
     pub(crate) submitted: Vec<(SubmitId, BlockHash)>,
     /// Whether the chain has something to connect.
     pub(crate) activation_due: bool,
+    /// When to ask again, when other cores are still at the next block.
+    pub(crate) activation_soon: Option<Time>,
     pub(crate) next_request: u64,
     /// While nothing is to be asked of any peer.
     pub(crate) quiet: Option<Quiet>,
+    /// What was decided is to be done at once: a block travels on while it is connected here.
+    pub(crate) urgent: bool,
     /// The time of the latest call.
     pub(crate) now: Time,
     rng: ChaCha8Rng,
@@ -68,8 +72,10 @@ impl Node {
             submitted: Vec::new(),
             // what was stored before a restart and not connected
             activation_due: true,
+            activation_soon: None,
             next_request: 0,
             quiet: None,
+            urgent: false,
             now: Time::default(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             out: Vec::new(),
@@ -99,6 +105,10 @@ impl Node {
             Event::Submit(id, submission) => self.submit(id, submission)?,
             Event::Tick => {}
         }
+        // connecting it is work enough for a call of its own, which is due now
+        if std::mem::take(&mut self.urgent) && self.activation_due {
+            return Ok(std::mem::take(&mut self.out));
+        }
         self.advance()?;
         Ok(std::mem::take(&mut self.out))
     }
@@ -109,12 +119,14 @@ impl Node {
         if self.has_work() {
             return Some(self.now);
         }
-        let timers = [self.chain.next_retry(), self.parked_deadline(), self.held_deadline()];
+        let soon = self.activation_soon.filter(|_| self.activation_due);
+        let timers = [soon, self.chain.next_retry(), self.parked_deadline(), self.held_deadline()];
         timers.into_iter().flatten().chain(self.sync_deadline()).min()
     }
 
     fn has_work(&self) -> bool {
-        self.activation_due || self.mempool.has_returning() || self.orphans.has_ready()
+        let activation = self.activation_due && self.activation_soon.is_none();
+        activation || self.mempool.has_returning() || self.orphans.has_ready()
     }
 
     /// Goes on with whatever is due.
@@ -123,7 +135,7 @@ impl Node {
         self.notify_removed(removed);
         self.expire_requests();
         if self.activation_due || self.chain.next_retry().is_some_and(|retry| retry <= self.now) {
-            self.activate()?;
+            self.activate(Patience::ComesBack)?;
         }
         self.judge_returning()?;
         self.judge_ready_orphans()?;

@@ -153,6 +153,9 @@ impl Orphans {
 
     /// A block has `tx`: it and its rivals are no orphans any more, and its children have a parent.
     pub(crate) fn mined(&mut self, tx: &Transaction) {
+        if self.orphans.is_empty() {
+            return;
+        }
         for input in &tx.inputs {
             for spender in self.by_coin.get(&input.prevout).cloned().unwrap_or_default() {
                 self.remove(&spender);

@@ -24,6 +24,9 @@ use crate::node::Node;
 use crate::peers::Offence;
 use crate::wire::{CompactBlock, Gossip, Request, ShortId};
 
+/// Transactions of a block that is announced before it is connected: connecting a smaller one takes no longer than
+/// announcing it.
+pub(crate) const LARGE_BLOCK: usize = 100;
 /// Blocks remembered as relayed: the latest, which are those that may become the tip again.
 const MAX_TOLD: usize = 128;
 /// Refused transactions remembered until the next tip.
@@ -128,6 +131,7 @@ impl Node {
                 // before anything else, so that the block travels on while we put it together
                 self.out.push(Action::Judge(id, verdict));
                 if verdict == Verdict::Accept {
+                    self.urgent = compact.short_ids.len() >= LARGE_BLOCK;
                     self.reconstruct(peer, compact);
                 }
                 Ok(())

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod devnet;
+pub mod digits;
 pub mod dirs;
 pub mod driver;
 pub mod exit;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::fate::reorg;
+use super::signature_cache::SignatureKey;
 use super::switch::{Advance, Switch};
-use super::{Chain, Progress};
-use crate::change::{Change, Invalidity};
+use super::{Chain, Patience, Progress};
+use crate::change::{Change, ConnectedBlock, Invalidity};
 use crate::journal::Reorg;
 use crate::overlay::Net;
 use crate::store::StoreError;
@@ -22,8 +23,22 @@ impl Chain {
     /// # Errors
     /// When the store fails. A block that breaks a rule is no error: see [`Progress::invalid`].
     pub fn activate(&mut self, now: Time, budget_blocks: usize) -> Result<Progress, StoreError> {
+        self.activate_with(now, budget_blocks, Patience::Waits)
+    }
+
+    /// [`Chain::activate`], waiting or not for what other cores are at.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn activate_with(
+        &mut self,
+        now: Time,
+        budget_blocks: usize,
+        patience: Patience,
+    ) -> Result<Progress, StoreError> {
         let mut progress = Progress { more: self.store.relieve()?, ..Progress::default() };
         self.retry_early(now, &mut progress.invalid);
+        self.look_ahead()?;
         let mut budget = budget_blocks;
         let mut switch = self.switch.take().unwrap_or_else(|| Switch::new(self.tip_index()));
         let complete = loop {
@@ -31,15 +46,25 @@ impl Chain {
             if !self.fits(&switch, target) {
                 self.restart(&mut switch)?;
             }
-            match self.advance(&mut switch, target, &mut budget)? {
+            match self.advance(&mut switch, target, &mut budget, patience)? {
                 Advance::Reached => break true,
                 Advance::Paused => break false,
+                Advance::Pending => {
+                    progress.soon = true;
+                    break false;
+                }
                 Advance::Invalid(index, reject) => {
                     self.tree.mark_invalid(index, Invalidity::Rule(reject));
                     progress.invalid.push((self.tree.at(index).hash, reject));
                 }
             }
         };
+        if progress.soon && switch.is_empty() {
+            // what came in is committed with the block that is waited for
+            progress.more = true;
+            self.switch = Some(switch);
+            return Ok(progress);
+        }
         let ready = (complete || self.may_commit_halfway(&switch)) && self.gather(&mut switch)?;
         let ready = if ready {
             // what was spilled is merged later
@@ -94,13 +119,30 @@ impl Chain {
     /// The store has taken `change`: now it is so here too.
     fn committed(&mut self, change: &Change) {
         self.bodies.stored();
+        for block in &change.disconnected {
+            self.remember_witnesses(block);
+        }
         self.active.truncate(self.active.len() - change.disconnected.len());
         for block in &change.connected {
             let index = self.tree.index_of(&block.hash).expect("only blocks of the tree are connected");
             self.tree.set_connected(index);
             self.active.push(index);
-            self.bodies.remove(&block.hash);
+            if let Some(checked) = self.bodies.remove(&block.hash) {
+                self.ahead.remove(&block.hash, checked.block());
+            }
         }
         self.journal.extend(change.reorg.clone());
+    }
+
+    /// The transactions of a block that was taken off the chain come back to the mempool: their witnesses are good.
+    fn remember_witnesses(&mut self, block: &ConnectedBlock) {
+        let Some((body, undo)) = block.held() else { return };
+        let mut left = undo.spent.as_slice();
+        for transaction in body.transactions.iter().skip(1) {
+            let Some((spent, rest)) = left.split_at_checked(transaction.inputs.len()) else { return };
+            let coins = spent.iter().map(|(_, coin)| coin);
+            self.signatures.insert(SignatureKey::of_coins(transaction, coins));
+            left = rest;
+        }
     }
 }

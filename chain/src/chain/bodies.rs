@@ -59,10 +59,10 @@ impl Bodies {
     }
 
     /// The block is connected: it has had its turn.
-    pub(super) fn remove(&mut self, hash: &BlockHash) {
-        if let Some(checked) = self.waiting.remove(hash) {
-            self.bytes -= checked.block().size();
-        }
+    pub(super) fn remove(&mut self, hash: &BlockHash) -> Option<CheckedBlock> {
+        let checked = self.waiting.remove(hash)?;
+        self.bytes -= checked.block().size();
+        Some(checked)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Transactions whose witnesses were found good when the mempool took them.
 
+use std::sync::LazyLock;
+
 use crate::codec::Encode;
 use crate::coins::Coin;
 use crate::hash::TaggedHash;
@@ -11,11 +13,18 @@ use crate::transaction::Transaction;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SignatureKey([u8; 32]);
 
+/// The hash that makes keys, its tag absorbed.
+static KEY_HASH: LazyLock<TaggedHash> = LazyLock::new(|| TaggedHash::new("tine/signature-cache"));
+
 impl SignatureKey {
     pub(super) fn new(transaction: &Transaction, spent: &[Coin]) -> Self {
-        let mut bytes = Vec::with_capacity(40 * spent.len());
-        spent.iter().for_each(|coin| coin.output.encode(&mut bytes));
-        Self(TaggedHash::new("tine/signature-cache").chain(transaction.wtxid().0).chain(bytes).finish())
+        Self::of_coins(transaction, spent.iter())
+    }
+
+    pub(super) fn of_coins<'a>(transaction: &Transaction, spent: impl Iterator<Item = &'a Coin>) -> Self {
+        let mut bytes = Vec::with_capacity(40 * transaction.inputs.len());
+        spent.for_each(|coin| coin.output.encode(&mut bytes));
+        Self(KEY_HASH.clone().chain(transaction.wtxid().0).chain(bytes).finish())
     }
 }
 

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use super::connect::{ConnectError, Effects};
+use super::connect::{ConnectError, Effects, Witnesses};
 use super::fate::{Fates, MAX_FATES};
-use super::{Chain, corrupt};
+use super::{Chain, Patience, corrupt};
 use crate::block::Block;
 use crate::change::ConnectedBlock;
 use crate::coins::{Coin, Undo};
 use crate::hash::BlockHash;
-use crate::overlay::{ENTRY_BYTES, Overlay};
+use crate::overlay::{Deltas, ENTRY_BYTES, Overlay};
 use crate::reject::Reject;
 use crate::rules::CheckedBlock;
 use crate::store::{Spilling, Store, StoreError};
@@ -43,6 +43,8 @@ pub(super) enum Advance {
     Reached,
     /// When the budget was used up, or the store must make room first.
     Paused,
+    /// Before a block whose witnesses are being judged.
+    Pending,
     /// Before this block, which breaks a rule.
     Invalid(Index, Reject),
 }
@@ -97,9 +99,9 @@ impl Switch {
         store: &dyn Store,
         index: Index,
         block: ConnectedBlock,
-        effects: &Effects,
+        deltas: Deltas,
     ) -> Result<(), StoreError> {
-        effects.apply(&mut self.overlay, store)?;
+        self.overlay.apply(store, deltas)?;
         if let Some((body, _)) = block.held() {
             self.held_bytes += body.size();
             self.fates.connected(body, &block.hash);
@@ -177,10 +179,14 @@ impl Chain {
         switch: &mut Switch,
         target: Index,
         budget: &mut usize,
+        patience: Patience,
     ) -> Result<Advance, StoreError> {
         while switch.at != target {
             if *budget == 0 || !self.make_room(switch)? {
                 return Ok(Advance::Paused);
+            }
+            if patience == Patience::ComesBack && self.is_next_pending(switch, target) {
+                return Ok(Advance::Pending);
             }
             *budget -= 1;
             if let Some((index, reject)) = self.step(switch, target)? {
@@ -188,6 +194,14 @@ impl Chain {
             }
         }
         Ok(Advance::Reached)
+    }
+
+    /// Whether the next step must wait for a verdict.
+    fn is_next_pending(&self, switch: &Switch, target: Index) -> bool {
+        let next = self.tree.ancestor_of(target, self.tree.at(switch.at).height + 1);
+        next.is_some_and(|next| {
+            self.tree.parent_of(next) == Some(switch.at) && self.ahead.is_pending(&self.tree.at(next).hash)
+        })
     }
 
     /// Disconnects or connects one block on the way to `target`; the block that may not be connected, and why.
@@ -211,11 +225,23 @@ impl Chain {
 
     fn connect_one(&self, switch: &mut Switch, index: Index) -> Result<(), ConnectError> {
         let checked = self.body(index)?;
-        let mut effects = self.connect(&switch.overlay, checked.block(), switch.at)?;
-        let undo = Arc::new(std::mem::take(&mut effects.undo));
+        let witnesses = self.known_of_witnesses(index);
+        let Effects { undo, deltas, .. } =
+            self.connect(&switch.overlay, checked.block(), switch.at, witnesses)?;
+        let undo = Arc::new(undo);
         let height = self.tree.at(index).height;
         let block = ConnectedBlock::new(Arc::clone(checked.block()), checked.hash(), height, undo);
-        Ok(switch.connect(&*self.store, index, block, &effects)?)
+        Ok(switch.connect(&*self.store, index, block, deltas)?)
+    }
+
+    /// Whether the witnesses of a block need not be judged again.
+    fn known_of_witnesses(&self, index: Index) -> Witnesses {
+        let entry = self.tree.at(index);
+        // "it was part of the active chain, and so is known to be valid with all its transactions"
+        if entry.connected_once || self.ahead.is_good(&entry.hash) {
+            return Witnesses::Good;
+        }
+        Witnesses::Unknown
     }
 
     fn disconnect_one(&self, switch: &mut Switch) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Chain;
-use super::connect::ConnectError;
+use super::connect::{ConnectError, Witnesses};
 use super::signature_cache::SignatureKey;
 use super::switch::Switch;
 use crate::amount::Amount;
@@ -107,7 +107,7 @@ impl Chain {
                 return Err(Reject::BadPrevBlock.into());
             }
         }
-        Ok(self.connect(&switch.overlay, block, parent)?.fees)
+        Ok(self.connect(&switch.overlay, block, parent, Witnesses::Unknown)?.fees)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The chain from outside: every rule by its rejection, forks as drawings, the journal, marks, and a naive model.
 
 mod activation;
+mod ahead;
 mod blocks;
 mod catalogue;
 mod faults;

@@ -64,7 +64,6 @@ impl Mempool {
     /// # Errors
     /// The store's, when a block must be read again.
     pub(crate) fn apply(&mut self, change: &Change, now: Time) -> Result<Removed, StoreError> {
-        let mined = Mined::new(&change.connected)?;
         let mut removed = Removed::new();
         for block in &change.connected {
             for tx in &block.block()?.transactions {
@@ -75,6 +74,10 @@ impl Mempool {
         if !change.connected.is_empty() {
             self.start_decay(now);
         }
+        if change.disconnected.is_empty() && self.returning.is_empty() {
+            return Ok(removed);
+        }
+        let mined = Mined::new(&change.connected)?;
         if change.disconnected.is_empty() {
             self.settle_returning(&mined, &mut removed);
         } else {
@@ -89,6 +92,8 @@ impl Mempool {
         if let Some(entry) = self.unlink(&tx.txid()) {
             self.estimator.confirmed(&entry, block.height);
             removed.push((entry.tx.clone(), Removal::Confirmed { block: block.hash }));
+            // its coins were its own: "no two entries spend the same coin"
+            return;
         }
         for input in &tx.inputs {
             if let Some(loser) = self.spender_of(&input.prevout) {

@@ -11,6 +11,9 @@ use tine_chain::transaction::{OutPoint, Transaction, TxData};
 use super::{Entry, MAX_PACKAGE_COUNT, MAX_PACKAGE_SIZE, Mempool, Package, Rank, Removed};
 use crate::event::Removal;
 
+/// Outputs that are looked up one by one.
+const FEW_OUTPUTS: usize = 8;
+
 impl Mempool {
     /// The entries that `tx` spends from.
     pub fn parents_of<'a>(&'a self, tx: &'a TxData) -> impl Iterator<Item = &'a Entry> {
@@ -40,13 +43,32 @@ impl Mempool {
     #[must_use]
     pub fn descendants_of(&self, txid: &Txid) -> BTreeSet<Txid> {
         let mut found = BTreeSet::new();
-        let mut left: Vec<Txid> = self.children_of(txid).collect();
+        let mut left = Vec::new();
+        match self.entries.contains_key(txid) {
+            true => self.add_children(txid, &mut left),
+            // it is no entry itself: a transaction that left the chain
+            false => left.extend(self.children_of(txid)),
+        }
         while let Some(txid) = left.pop() {
             if found.insert(txid) {
-                left.extend(self.children_of(&txid));
+                self.add_children(&txid, &mut left);
             }
         }
         found
+    }
+
+    /// [`Mempool::children_of`] an entry: a few look-ups are quicker than a walk through a range.
+    fn add_children(&self, txid: &Txid, children: &mut Vec<Txid>) {
+        let entry = self.indexed(txid);
+        if entry.descendants.count == 1 {
+            return;
+        }
+        let outputs = entry.tx.outputs.len();
+        if outputs > FEW_OUTPUTS {
+            return children.extend(self.children_of(txid));
+        }
+        let coins = (0..outputs as u32).map(|vout| entry.tx.outpoint(vout));
+        children.extend(coins.filter_map(|coin| self.spender_of(&coin)));
     }
 
     /// Changes an entry and keeps its places in the orders right.
@@ -87,14 +109,20 @@ impl Mempool {
 
     /// Takes one entry out, and it alone: its descendants stay, for what they spend is on the chain now.
     pub(super) fn unlink(&mut self, txid: &Txid) -> Option<Arc<Entry>> {
-        let alone = self.entries.get(txid)?.alone();
-        for ancestor in self.ancestors_of(&self.indexed(txid).tx) {
-            self.update(&ancestor, |entry| entry.descendants.subtract(alone));
+        let entry = Arc::clone(self.entries.get(txid)?);
+        let alone = entry.alone();
+        // most have no relatives here, and the packages say so: nothing is looked for in vain
+        if entry.ancestors.count > 1 {
+            for ancestor in self.ancestors_of(&entry.tx) {
+                self.update(&ancestor, |entry| entry.descendants.subtract(alone));
+            }
         }
-        for descendant in self.descendants_of(txid) {
-            self.update(&descendant, |entry| entry.ancestors.subtract(alone));
+        if entry.descendants.count > 1 {
+            for descendant in self.descendants_of(txid) {
+                self.update(&descendant, |entry| entry.ancestors.subtract(alone));
+            }
         }
-        let entry = self.entries.remove(txid)?;
+        self.entries.remove(txid);
         self.changes += 1;
         self.bytes -= alone.size;
         self.fees.0 -= entry.fee.0;

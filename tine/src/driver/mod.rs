@@ -33,6 +33,8 @@ const COMMAND_QUEUE: usize = 256;
 const NOTICE_QUEUE: usize = 16_384;
 /// Steps after which a picture is published even though more work waits.
 const STEPS_PER_VIEW: usize = 64;
+/// Old pictures that are kept until there is time to take them apart.
+const RETIRED_VIEWS: usize = 4;
 
 /// Now, from the system's clock.
 #[must_use]
@@ -300,6 +302,7 @@ impl Driver {
             turn: 0,
             picture,
             views: views_in,
+            retired: Vec::new(),
             notices,
             submitted: HashMap::new(),
             next_submission: 0,
@@ -343,6 +346,8 @@ struct World {
     turn: u8,
     picture: Picture,
     views: watch::Sender<Arc<View>>,
+    /// Pictures that were replaced and may be the last of their kind.
+    retired: Vec<Arc<View>>,
     notices: broadcast::Sender<Arc<Stamped>>,
     submitted: HashMap<SubmitId, SubmitAnswer>,
     next_submission: u64,
@@ -356,6 +361,7 @@ impl World {
                 Some(cause) => cause,
                 None => {
                     self.publish();
+                    self.retired.clear();
                     steps_unpublished = 0;
                     let due = self.participant.deadline().into_iter().chain(self.line.due()).min();
                     let wait = due.map(|due| due.since(now()));
@@ -468,8 +474,10 @@ impl World {
             }
             Action::Notify(notice) => {
                 self.picture.note(self.participant.node(), &notice, now);
-                // an error means that nobody watches
-                let _ = self.notices.send(Arc::new(Stamped { time: now, notice }));
+                if self.notices.receiver_count() > 0 {
+                    // an error means that the last has just left
+                    let _ = self.notices.send(Arc::new(Stamped { time: now, notice }));
+                }
             }
             Action::Punish(peer, offence) => {
                 tracing::info!(peer = peer.0, %offence, "peer punished");
@@ -493,7 +501,11 @@ impl World {
 
     fn publish(&mut self) {
         if let Some(view) = self.picture.take(&self.participant, now()) {
-            self.views.send_replace(view);
+            let before = self.views.send_replace(view);
+            // somebody waits for an answer: taking a large picture apart takes longer than making one
+            if self.retired.len() < RETIRED_VIEWS {
+                self.retired.push(before);
+            }
         }
     }
 }

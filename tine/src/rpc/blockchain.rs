@@ -323,7 +323,7 @@ fn get_block(call: &Call) -> Outcome {
     let info = find_block(&view, &hash)?;
     let block = call.context.read_block(info)?;
     let detail = match verbosity {
-        ..=0 => return answer(&hex::encode(block.to_bytes())),
+        ..=0 => return answer(&crate::digits::encode(&block.to_bytes())),
         1 => Detail::Ids,
         2 => Detail::Transactions,
         3.. => Detail::WithPrevouts,

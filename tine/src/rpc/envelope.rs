@@ -245,22 +245,22 @@ fn line(text: &str) -> String {
     format!("{text}\n")
 }
 
-/// Runs what a body holds, each call by `run`, in order.
+/// Runs what a body holds, each call by `run`, in order; `run` is told the call's place in the batch.
 pub(crate) fn execute(
     body: Body,
-    mut run: impl FnMut(&str, RawParams) -> Result<Box<RawValue>, RpcError>,
+    mut run: impl FnMut(usize, &str, RawParams) -> Result<Box<RawValue>, RpcError>,
 ) -> Answer {
     match body {
         Body::Single(Ok(Request { envelope, method, params })) => {
-            Answer::single(&envelope, &run(&method, params))
+            Answer::single(&envelope, &run(0, &method, params))
         }
         Body::Single(Err((envelope, error))) => Answer::malformed(&envelope, error),
         Body::Batch(items) => {
             let asked = items.len();
             let mut replies = Vec::new();
-            for item in items {
+            for (place, item) in items.into_iter().enumerate() {
                 let (envelope, result) = match item {
-                    Ok(Request { envelope, method, params }) => (envelope, run(&method, params)),
+                    Ok(Request { envelope, method, params }) => (envelope, run(place, &method, params)),
                     Err((envelope, error)) => (envelope, Err(error)),
                 };
                 if !envelope.is_notification() {
@@ -284,7 +284,7 @@ mod tests {
     fn ask(body: &str) -> (u16, String) {
         let answer = match parse(body.as_bytes()) {
             Err(error) => Answer::unreadable(error),
-            Ok(body) => execute(body, |method, params| match (method, params) {
+            Ok(body) => execute(body, |_, method, params| match (method, params) {
                 ("echo", RawParams::List(list)) => Ok(serde_json::value::to_raw_value(&list).unwrap()),
                 ("echo", _) => Ok(null()),
                 ("fail", _) => Err(RpcError::invalid("no")),

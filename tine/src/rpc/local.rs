@@ -17,7 +17,7 @@ pub(crate) fn call(context: &Arc<Context>, body: &[u8], allow: impl Fn(&str) -> 
             return (status, body);
         }
     };
-    let Answer { status, body } = envelope::execute(body, |method, params| {
+    let Answer { status, body } = envelope::execute(body, |_, method, params| {
         if !allow(method) {
             return Err(RpcError::new(Code::MethodNotFound, format!("{method} is not for the page")));
         }

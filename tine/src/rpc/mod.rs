@@ -24,6 +24,7 @@ mod params;
 mod rawtransactions;
 mod registry;
 mod rest;
+mod sends;
 mod server;
 mod shapes;
 mod template;

@@ -12,21 +12,19 @@ use tine_chain::transaction::{OutPoint, Transaction};
 use tine_node::{Declined, Offer};
 
 use super::context::Context;
-use super::envelope::{Parsed, RawParams, Request};
 use super::error::{Code, RpcError};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, Param, answer, optional, required};
 use super::shapes::{Place, TransactionJson};
+use crate::digits;
 use crate::view::{BlockInfo, View};
 
 /// How many of the last blocks are read for a transaction that has no unspent output left.
 const SCAN_BLOCKS: u32 = 500;
-/// How many transactions of a batch are verified together: about ten milliseconds of the node's time.
-const MAX_VERIFIED_AHEAD: usize = 500;
 /// How many outputs of a transaction are tried in the coin set.
 const SCAN_OUTPUTS: u32 = 64;
 /// What is refused as a slip of the pen unless the caller says otherwise: 0.10 coins for 1,000 bytes (Core:
 /// `DEFAULT_MAX_RAW_TX_FEE_RATE`).
-const DEFAULT_MAX_FEE_RATE: Amount = Amount(COIN / 10);
+pub(super) const DEFAULT_MAX_FEE_RATE: Amount = Amount(COIN / 10);
 
 pub(super) const MAX_FEE_RATE: Param = optional(
     "maxfeerate",
@@ -78,7 +76,7 @@ pub(super) fn decode_hex(text: &str) -> Result<Transaction, RpcError> {
     let refuse = |error: &dyn std::fmt::Display| {
         RpcError::new(Code::Deserialization, format!("TX decode failed: {error}"))
     };
-    let bytes = hex::decode(text).map_err(|error| refuse(&error))?;
+    let bytes = digits::decode(text).map_err(|error| refuse(&error))?;
     Transaction::from_bytes(&bytes).map_err(|error| refuse(&error))
 }
 
@@ -117,7 +115,7 @@ fn get_raw_transaction(call: &Call) -> Outcome {
         None => find_anywhere(context, &view, &txid)?,
     };
     if verbosity <= 0 {
-        return answer(&hex::encode(found.tx.to_bytes()));
+        return answer(&digits::encode(&found.tx.to_bytes()));
     }
     answer(&describe(context, &view, &found, named.is_some(), verbosity >= 2)?)
 }
@@ -217,32 +215,19 @@ pub(super) fn max_fee(call: &Call, size: usize) -> Result<Option<Amount>, RpcErr
             "Fee rates larger than or equal to 1 coin for 1,000 bytes are not accepted",
         ));
     }
+    Ok(max_fee_at(rate, size))
+}
+
+/// The fee of `size` bytes at `rate` for 1,000 bytes; `None`: no limit.
+pub(super) fn max_fee_at(rate: Amount, size: usize) -> Option<Amount> {
     // at most 10^8 × 400,000 bytes
-    Ok((rate > Amount::ZERO).then(|| Amount((rate.0 * size as u64).div_ceil(1_000))))
+    (rate > Amount::ZERO).then(|| Amount((rate.0 * size as u64).div_ceil(1_000)))
 }
 
 fn send_raw_transaction(call: &Call) -> Outcome {
     let tx = Arc::new(decode_hex(&call.params.text(0)?)?);
     let limit = max_fee(call, tx.size())?;
     submit(&call.context, tx, limit).and_then(|txid| answer(&txid))
-}
-
-/// Verifies the signatures of all that a batch sends at once, which is cheaper than one after the other. What is not
-/// as it should be is found when its turn comes.
-pub(super) fn verify_ahead(context: &Context, batch: &[Parsed]) {
-    let sent = |item: &Parsed| match item {
-        Ok(Request { method, params: RawParams::List(params), .. }) if method == "sendrawtransaction" => {
-            let text: String = serde_json::from_str(params.first()?.get()).ok()?;
-            decode_hex(&text).ok().map(Arc::new)
-        }
-        Ok(_) | Err(_) => None,
-    };
-    let txs: Vec<Arc<Transaction>> = batch.iter().filter_map(sent).collect();
-    for some in txs.chunks(MAX_VERIFIED_AHEAD) {
-        let some = some.to_vec();
-        // an error is found again by the call that it concerns
-        let _ = context.node.with_blocking(move |node, _| node.verify_ahead(some.iter()));
-    }
 }
 
 /// Gives a transaction to the node, with Core's error numbers.
@@ -254,7 +239,12 @@ pub(crate) fn submit(
     let txid = tx.txid();
     let offers = [Offer { tx, max_fee }];
     let answers = context.node.control_blocking(move |node, now| node.offer(&offers, now))?;
-    let declined = match answers.first() {
+    verdict(txid, answers.first())
+}
+
+/// What the node has answered to an offer, with Core's error numbers.
+pub(super) fn verdict(txid: Txid, answer: Option<&Result<Txid, Declined>>) -> Result<Txid, RpcError> {
+    let declined = match answer {
         // "already in the mempool" is no failure for who wants it there
         Some(Ok(_) | Err(Declined::Rule(Reject::AlreadyInMempool))) => return Ok(txid),
         Some(Err(declined)) => *declined,

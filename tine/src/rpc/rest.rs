@@ -63,7 +63,7 @@ fn binary(bytes: Vec<u8>) -> Response {
 }
 
 fn text(bytes: &[u8]) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain")], format!("{}\n", hex::encode(bytes))).into_response()
+    ([(header::CONTENT_TYPE, "text/plain")], format!("{}\n", crate::digits::encode(bytes))).into_response()
 }
 
 fn json<T: Serialize>(value: Result<T, RpcError>) -> Response {

@@ -22,9 +22,9 @@ use super::auth::{Cookie, Credentials, FAILURE_DELAY};
 use super::context::Context;
 use super::envelope::{self, Answer, Body, Request};
 use super::error::{Code, RpcError};
-use super::rawtransactions;
 use super::registry::{self, Handler, Outcome};
 use super::rest;
+use super::sends::Sends;
 use super::transport::{self, AllowedHosts, Limits};
 
 /// The largest body of a call: the largest block in hexadecimal digits, and room for what is around it.
@@ -233,10 +233,14 @@ async fn run(
     let runtime = tokio::runtime::Handle::current();
     let work = move || {
         let _place = place;
-        if let Body::Batch(items) = &body {
-            rawtransactions::verify_ahead(&context, items);
-        }
-        envelope::execute(body, |method, params| {
+        let mut sends = match &body {
+            Body::Batch(items) => Some(Sends::of(items)),
+            Body::Single(_) => None,
+        };
+        envelope::execute(body, |place, method, params| {
+            if let Some(outcome) = sends.as_mut().and_then(|sends| sends.answer(&context, place)) {
+                return outcome;
+            }
             match registry::prepare(&context, wallet.as_ref(), method, params)? {
                 (Handler::Now(run), call) => run(&call),
                 (Handler::Wait(wait), call) => runtime.block_on(wait(call)),

@@ -22,6 +22,7 @@ use super::shapes::weight;
 use super::tine::mining_lock;
 use super::transport::raised;
 use super::watch::published;
+use crate::digits;
 use crate::view::View;
 
 /// A long poll ends at a new tip at once, and for new transactions alone only at this pace (Core: 60 s, then 10 s).
@@ -160,7 +161,7 @@ fn template_json(call: &Call) -> Result<BlockTemplate, RpcError> {
         coinbaseaux: Nothing {},
         coinbasevalue: coinbase.output_value().map_or(0, |value| value.0),
         coinbasetxn: CoinbaseTemplate {
-            data: hex::encode(coinbase.to_bytes()),
+            data: digits::encode(&coinbase.to_bytes()),
             txid: coinbase.txid(),
             hash: coinbase.wtxid(),
         },
@@ -190,7 +191,7 @@ fn transactions(template: &Template) -> Vec<TransactionTemplate> {
             depends.sort_unstable();
             depends.dedup();
             TransactionTemplate {
-                data: hex::encode(tx.to_bytes()),
+                data: digits::encode(&tx.to_bytes()),
                 txid: tx.txid(),
                 hash: tx.wtxid(),
                 depends,
@@ -208,7 +209,7 @@ fn judge_proposal(call: &Call, data: Option<&str>) -> Outcome {
         return Err(RpcError::new(Code::Type, "Missing data String key for proposal"));
     };
     let refuse = || RpcError::new(Code::Deserialization, "Block decode failed");
-    let block = Block::from_bytes(&hex::decode(data).map_err(|_| refuse())?).map_err(|_| refuse())?;
+    let block = Block::from_bytes(&digits::decode(data).map_err(|_| refuse())?).map_err(|_| refuse())?;
     let view = call.context.view();
     let hash = block.hash();
     if let Some(known) = view.block(&hash) {

@@ -13,6 +13,7 @@ use tine_chain::codec::Encode as _;
 use tine_chain::hash::BlockHash;
 
 use crate::cli::BenchRow;
+use crate::digits;
 use crate::exit::Error;
 use crate::rpc::{Login, RpcClient};
 
@@ -70,13 +71,16 @@ impl Node {
 
     /// Hands over blocks, as a miner would.
     pub(super) fn submit(&self, blocks: &[Arc<Block>]) -> Result<(), Error> {
-        for block in blocks {
-            let answer = self.rpc.call("submitblock", [hex::encode(block.to_bytes())])?;
-            if !answer.is_null() {
-                return Err(Error::Failed(format!("a block that was made for the measurement is {answer}")));
-            }
+        blocks.iter().try_for_each(|block| self.submit_digits(&digits::encode(&block.to_bytes())))
+    }
+
+    /// [`Node::submit`] of one block, encoded already: what the caller does to have something to send is not the node's.
+    pub(super) fn submit_digits(&self, block: &str) -> Result<(), Error> {
+        let answer = self.rpc.call("submitblock", [block])?;
+        if answer.is_null() {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::Failed(format!("a block that was made for the measurement is {answer}")))
     }
 
     /// Dials `other`, once.

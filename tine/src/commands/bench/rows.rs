@@ -20,6 +20,7 @@ use super::child::{Figure, Node, PATIENCE};
 use super::material::{Material, PAYMENTS};
 use super::peer::Standard;
 use crate::cli::BenchRow;
+use crate::digits;
 use crate::exit::Error;
 
 /// Calls of one batch.
@@ -291,9 +292,9 @@ impl Bench {
             let start = Instant::now();
             send(&node, &group)?;
             let sent = start.elapsed().as_secs_f64();
-            let block = [material.grow(&mut end, group)?];
+            let block = digits::encode(&material.grow(&mut end, group)?.to_bytes());
             let start = Instant::now();
-            node.submit(&block)?;
+            node.submit_digits(&block)?;
             Ok((sent, start.elapsed().as_secs_f64()))
         };
         let rate = |(sent, _)| PAYMENTS as f64 / sent;
@@ -341,7 +342,7 @@ impl Bench {
 }
 
 fn hex_of(payment: &Transaction) -> String {
-    hex::encode(payment.to_bytes())
+    digits::encode(&payment.to_bytes())
 }
 
 fn send_one_by_one(node: &Node, payments: &[Arc<Transaction>]) -> Result<(), Error> {
