@@ -150,6 +150,15 @@ fn a_fork_is_watched_made_healed_and_explained_on_the_page() {
     browser.click("#now");
     browser.wait_true("the present", &together);
 
+    // a bad line is made, shown, and ended by a heal
+    browser.type_into("#line input[name=delay]", "400");
+    browser.choose("#line select[name=node]", "carol");
+    browser.click("#line button");
+    let facts = "document.querySelector('#nodes [data-node=carol] .facts').textContent";
+    browser.wait_true("carol's bad line", &format!("{facts}.includes('line +400 ms')"));
+    browser.click("#heal");
+    browser.wait_true("a good line", &format!("!{facts}.includes('line')"));
+
     // reloaded, the page knows everything again
     browser.reload();
     browser.wait_true("the tree after a reload", &together);

@@ -58,7 +58,8 @@ const MAX_CONNECTIONS: usize = 2_048;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// What the page's buttons do.
-const CONTROLS: [&str; 5] = ["tine_mine", "tine_miner", "tine_netheal", "tine_netsplit", "tine_send"];
+const CONTROLS: [&str; 6] =
+    ["tine_mine", "tine_miner", "tine_netfault", "tine_netheal", "tine_netsplit", "tine_send"];
 /// What the page's details read.
 const READS: [&str; 13] = [
     "getblock",

@@ -25,6 +25,9 @@ struct NodeState {
     peers: serde_json::Value,
     cut: serde_json::Value,
     connections: usize,
+    /// How bad its line was made: see [`crate::methods::NetFault`].
+    delay_ms: u64,
+    drop_percent: u8,
     miner: Option<MinerStatus>,
     wallets: Vec<String>,
 }
@@ -76,6 +79,8 @@ fn node_state(node: &Context, feed: &Feed, past: Option<&Past>) -> NodeState {
         peers: links["peers"].take(),
         cut: links["cut"].take(),
         connections,
+        delay_ms: node.node.faults().delay().as_millis() as u64,
+        drop_percent: node.node.faults().drop_percent(),
         miner: node.miner.as_ref().map(crate::miner::MinerHandle::status),
         wallets: node.wallets.as_ref().map(|wallets| wallets.names()).unwrap_or_default(),
     }

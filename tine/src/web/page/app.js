@@ -141,6 +141,7 @@ onSubmit("pay", async (form) => {
   const sent = await tell(`${form.get("from")} pays ${form.get("to")} ${form.get("amount")}`, () => rpc(form.get("from"), "tine_send", { wallet: form.get("from"), to: form.get("to"), amount: form.get("amount") }));
   if (sent) location.hash = `#/tx/${sent.txid}`;
 });
+onSubmit("line", (form) => tell(`line of ${form.get("node")}`, () => rpc(form.get("node"), "tine_netfault", { delay_ms: Number(form.get("delay")), drop_percent: Number(form.get("drop")) })));
 onSubmit("split", () => {
   const inside = new Set([...$("groups").querySelectorAll("input:checked")].map((box) => box.name));
   tell("split", async () => {

@@ -69,6 +69,7 @@ export function drawNodes(nodes, controls, tell) {
       list.append(row);
     }
     const miner = node.miner ? `, ${node.miner.mining ? rate(node.miner.hashrate) : "not mining"}` : "";
-    row.querySelector(".facts").textContent = `height ${node.height}, ${node.connections} peers, ${node.mempool} in mempool, ${node.reorgs} reorgs${miner}${node.syncing ? ", catching up" : ""}`;
+    const line = [node.delay_ms ? `+${node.delay_ms} ms` : "", node.drop_percent ? `${node.drop_percent} % lost` : ""].filter(Boolean).join(", ");
+    row.querySelector(".facts").textContent = `height ${node.height}, ${node.connections} peers, ${node.mempool} in mempool, ${node.reorgs} reorgs${miner}${node.syncing ? ", catching up" : ""}${line ? `, line ${line}` : ""}`;
   }
 }
