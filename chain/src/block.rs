@@ -75,6 +75,41 @@ impl Decode for Header {
     }
 }
 
+/// A header with its id, worked out once and carried along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashedHeader {
+    header: Header,
+    hash: BlockHash,
+}
+
+impl HashedHeader {
+    /// The block's id.
+    #[must_use]
+    pub fn hash(&self) -> BlockHash {
+        self.hash
+    }
+
+    /// The header alone.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        self.header
+    }
+}
+
+impl From<Header> for HashedHeader {
+    fn from(header: Header) -> Self {
+        Self { header, hash: header.hash() }
+    }
+}
+
+impl std::ops::Deref for HashedHeader {
+    type Target = Header;
+
+    fn deref(&self) -> &Header {
+        &self.header
+    }
+}
+
 /// A block: header ‖ CompactSize count ‖ transactions, the coinbase first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {

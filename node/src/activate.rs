@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tine_chain::block::Block;
+use tine_chain::block::{Block, HashedHeader};
 use tine_chain::chain::{Inserted, ManualError, Patience};
 use tine_chain::change::{Change, Invalidity};
 use tine_chain::hash::BlockHash;
@@ -114,10 +114,11 @@ impl Node {
     }
 
     fn submit_block(&mut self, id: SubmitId, block: Arc<Block>) -> Result<(), StoreError> {
-        let (header, hash) = (block.header, block.hash());
+        let header = HashedHeader::from(block.header);
+        let hash = header.hash();
         let known = self.chain.tree().get(&hash).is_some();
         let extends_tip = header.prev_block == self.chain.tip().hash;
-        let outcome = self.receive_block(Arc::clone(&block), None);
+        let outcome = self.receive_block(header, Arc::clone(&block), None);
         if !known && self.chain.tree().get(&hash).is_some() {
             self.header_seen(header, None);
         }
@@ -190,11 +191,11 @@ impl Node {
         {
             let template = self.template(hashes.last().copied(), now, &coinbase());
             let Some(block) = template.ok().and_then(&mut search) else { break };
-            let (header, hash) = (block.header, block.hash());
-            match self.receive_block(Arc::new(block), None) {
+            let header = HashedHeader::from(block.header);
+            match self.receive_block(header, Arc::new(block), None) {
                 Ok(Inserted::New | Inserted::Duplicate) => {
                     self.header_seen(header, None);
-                    hashes.push(hash);
+                    hashes.push(header.hash());
                 }
                 Err(reject) => mined = Err(reject),
             }

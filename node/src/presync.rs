@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
-use tine_chain::block::Header;
+use tine_chain::block::{HashedHeader, Header};
 use tine_chain::hash::BlockHash;
 use tine_chain::params::Params;
 use tine_chain::pow::{CompactTarget, Target, Work, check_proof_of_work, is_permitted_transition};
@@ -165,7 +165,7 @@ impl Presync {
 
 impl Node {
     /// Whether headers that follow on each other lead to enough work to be kept. Judged before any of them is.
-    pub(crate) fn proved(&self, headers: &[Header]) -> Result<bool, (Header, Reject)> {
+    pub(crate) fn proved(&self, headers: &[HashedHeader]) -> Result<bool, (HashedHeader, Reject)> {
         let Some((first, last)) = headers.first().zip(headers.last()) else { return Ok(true) };
         let tree = self.chain.tree();
         let parent = tree.get(&first.prev_block);
@@ -197,6 +197,7 @@ impl Node {
             Step::Ask(after) => Some(after),
             Step::Keep(headers, next) => {
                 // what is let through now is asked about further by the ordinary way
+                let headers: Vec<_> = headers.into_iter().map(HashedHeader::from).collect();
                 self.keep_headers(peer, &headers, next.is_none());
                 next
             }

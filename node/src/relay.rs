@@ -347,9 +347,9 @@ impl Node {
         let Partial { compact, found } = partial;
         let mut transactions = vec![compact.coinbase.clone()];
         transactions.extend(found.into_iter().flatten());
-        let block = Block { header: compact.header, transactions };
-        let hash = block.hash();
-        match self.receive_block(Arc::new(block), None) {
+        let block = Block { header: compact.header.header(), transactions };
+        let hash = compact.header.hash();
+        match self.receive_block(compact.header, Arc::new(block), None) {
             Ok(Inserted::New) => {
                 self.gave_block(peer);
                 if let Some(peer) = vouched {

@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
-use tine_chain::block::{Block, Header, MAX_BLOCK_SIZE, MIN_TRANSACTION_SIZE};
+use tine_chain::block::{Block, HashedHeader, Header, MAX_BLOCK_SIZE, MIN_TRANSACTION_SIZE};
 use tine_chain::codec::{Decode, DecodeError, Encode, Reader, write_compact_size, write_list};
 use tine_chain::hash::{BlockHash, Wtxid, sha256};
 use tine_chain::transaction::Transaction;
@@ -94,7 +94,7 @@ pub enum Gossip {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactBlock {
     /// The header.
-    pub header: Header,
+    pub header: HashedHeader,
     /// Mixed into the short ids, so that no one can make two transactions collide for everybody.
     pub nonce: u64,
     /// The coinbase, which nobody has.
@@ -147,7 +147,7 @@ impl CompactBlock {
         let (coinbase, rest) = block.transactions.split_first()?;
         let key = ShortIdKey::new(&block.header, nonce);
         Some(Self {
-            header: block.header,
+            header: block.header.into(),
             nonce,
             coinbase: coinbase.clone(),
             short_ids: rest.iter().map(|transaction| key.short_id(&transaction.wtxid())).collect(),
@@ -175,7 +175,7 @@ impl Encode for CompactBlock {
 
 impl Decode for CompactBlock {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let header = Header::decode(reader)?;
+        let header = Header::decode(reader)?.into();
         let nonce = reader.u64()?;
         let coinbase = Arc::decode(reader)?;
         let count = reader.count("short ids", MAX_BLOCK_TRANSACTIONS as u64, 6)?;

@@ -138,7 +138,7 @@ fn a_block_mined_here_is_published_and_served() {
     let actions = rig.feed(Event::Submit(id, tine_node::event::Submission::Block(block.clone())));
     let gossip = published(&actions);
     let [Gossip::Block(compact)] = gossip.as_slice() else { panic!("{gossip:?}") };
-    assert_eq!(compact.header, block.header);
+    assert_eq!(compact.header.header(), block.header);
     let served = |rig: &mut Rig, request| {
         let actions = rig.feed(Event::Request(PeerId(1), RequestId(9), request));
         responses(&actions).into_iter().next().cloned()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Chain, HeaderOutcome, Inserted};
-use crate::block::{Block, Header};
+use crate::block::{Block, HashedHeader, Header};
 use crate::change::Invalidity;
 use crate::hash::BlockHash;
 use crate::params::Params;
@@ -18,10 +18,14 @@ impl Chain {
     ///
     /// # Errors
     /// The rule it breaks. A header that is refused leaves nothing behind.
-    pub fn accept_header(&mut self, header: Header, now: Time) -> Result<HeaderOutcome, Reject> {
-        let hash = header.hash();
+    pub fn accept_header(
+        &mut self,
+        header: impl Into<HashedHeader>,
+        now: Time,
+    ) -> Result<HeaderOutcome, Reject> {
+        let header = header.into();
         let known = self.tree.len();
-        self.accept(header, hash, now)?;
+        self.accept(header.header(), header.hash(), now)?;
         Ok(if self.tree.len() > known { HeaderOutcome::New } else { HeaderOutcome::Known })
     }
 
@@ -33,11 +37,26 @@ impl Chain {
     /// # Errors
     /// The rule it breaks.
     pub fn insert_block(&mut self, block: Arc<Block>, now: Time) -> Result<Inserted, Reject> {
-        let (header, hash) = (block.header, block.hash());
+        let header = block.header.into();
+        self.insert_block_of(header, block, now)
+    }
+
+    /// [`Chain::insert_block`] for a block whose id is known: `header` is its header.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn insert_block_of(
+        &mut self,
+        header: HashedHeader,
+        block: Arc<Block>,
+        now: Time,
+    ) -> Result<Inserted, Reject> {
+        debug_assert_eq!(header.header(), block.header, "the header of another block");
+        let hash = header.hash();
         let Some(shared) = self.shared.clone() else {
-            return self.insert_body(header, hash, now, |params| check_block(block, params));
+            return self.insert_body(block.header, hash, now, |params| check_block(block, params));
         };
-        self.insert_body(header, hash, now, |params| match shared.checked(&hash, &block) {
+        self.insert_body(block.header, hash, now, |params| match shared.checked(&hash, &block) {
             Some(checked) => Ok(checked),
             None => check_block(block, params).inspect(|checked| shared.learn(checked)),
         })

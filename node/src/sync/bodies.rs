@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tine_chain::block::Block;
+use tine_chain::block::{Block, HashedHeader};
 use tine_chain::chain::Inserted;
 use tine_chain::hash::BlockHash;
 use tine_chain::reject::{Fault, Reject};
@@ -76,7 +76,8 @@ impl Node {
 
     pub(crate) fn blocks_came(&mut self, peer: PeerId, asked: &[BlockHash], blocks: Vec<Arc<Block>>) {
         // "the first of the blocks asked for, in order"
-        let fits = blocks.iter().zip(asked).all(|(block, asked)| block.hash() == *asked);
+        let headers: Vec<HashedHeader> = blocks.iter().map(|block| block.header.into()).collect();
+        let fits = headers.iter().zip(asked).all(|(header, asked)| header.hash() == *asked);
         if blocks.len() > asked.len() || !fits {
             return self.charge(peer, Offence::WrongAnswer);
         }
@@ -86,26 +87,27 @@ impl Node {
                 state.lacks(*first, retry);
             }
         }
-        for block in blocks {
-            if self.receive_block(block, Some(peer)).is_err() && !self.is_here(peer) {
+        for (header, block) in headers.into_iter().zip(blocks) {
+            if self.receive_block(header, block, Some(peer)).is_err() && !self.is_here(peer) {
                 return;
             }
         }
     }
 
-    /// A whole block is here. `vouched` is the peer that says that it is valid, if one does.
+    /// A whole block is here, and `header` is its header. `vouched` is the peer that says that it is valid, if one does.
     pub(crate) fn receive_block(
         &mut self,
+        header: HashedHeader,
         block: Arc<Block>,
         vouched: Option<PeerId>,
     ) -> Result<Inserted, Reject> {
-        let (header, hash) = (block.header, block.hash());
+        let hash = header.hash();
         let known = self.chain.tree().get(&hash).is_some_and(|entry| entry.invalid.is_some());
         self.downloads.block_bytes = match self.downloads.block_bytes {
             0 => block.size(),
             mean => (mean * 7 + block.size()) / 8,
         };
-        let outcome = self.chain.insert_block(block, self.now);
+        let outcome = self.chain.insert_block_of(header, block, self.now);
         match outcome {
             Ok(Inserted::New) => {
                 self.activation_due = true;

@@ -1,6 +1,6 @@
 //! Headers: asked for, judged, kept, and told.
 
-use tine_chain::block::Header;
+use tine_chain::block::{HashedHeader, Header};
 use tine_chain::chain::HeaderOutcome;
 use tine_chain::change::Invalidity;
 use tine_chain::hash::BlockHash;
@@ -46,18 +46,23 @@ impl Node {
         if headers.len() > MAX_HEADERS {
             return self.charge(peer, Offence::TooLong);
         }
+        let headers: Vec<HashedHeader> = headers.iter().copied().map(HashedHeader::from).collect();
         // "each the parent of the next"
         if !headers.is_sorted_by(|parent, child| parent.hash() == child.prev_block) {
             return self.charge(peer, Offence::Discontinuous);
         }
         let full = headers.len() == MAX_HEADERS;
         if let Some(mut presync) = self.downloads.presyncs.remove(&peer) {
-            let step = presync.answered(headers, full, self.chain.params());
+            let headers: Vec<Header> = headers.iter().map(HashedHeader::header).collect();
+            let step = presync.answered(&headers, full, self.chain.params());
             return self.presync_goes_on(peer, presync, step);
         }
-        match self.proved(headers) {
-            Ok(true) => self.keep_headers(peer, headers, full),
-            Ok(false) if full => self.begin_presync(peer, headers),
+        match self.proved(&headers) {
+            Ok(true) => self.keep_headers(peer, &headers, full),
+            Ok(false) if full => {
+                let headers: Vec<Header> = headers.iter().map(HashedHeader::header).collect();
+                self.begin_presync(peer, &headers);
+            }
             // less work than we care for: not stored, and no fault
             Ok(false) => self.headers_told(peer, false),
             Err((header, reject)) => self.charge_for_header(peer, &header, reject),
@@ -65,7 +70,7 @@ impl Node {
     }
 
     /// Puts headers into the tree that follow on each other and on one of ours.
-    pub(crate) fn keep_headers(&mut self, peer: PeerId, headers: &[Header], more: bool) {
+    pub(crate) fn keep_headers(&mut self, peer: PeerId, headers: &[HashedHeader], more: bool) {
         let mut last: Option<BlockHash> = None;
         let mut news = false;
         for header in headers {
@@ -106,7 +111,7 @@ impl Node {
     /// Puts a header into the tree, and says so when it is new.
     pub(crate) fn accept_header(
         &mut self,
-        header: Header,
+        header: HashedHeader,
         from: Option<PeerId>,
     ) -> Result<HeaderOutcome, Reject> {
         let outcome = self.chain.accept_header(header, self.now)?;
@@ -118,21 +123,21 @@ impl Node {
         Ok(outcome)
     }
 
-    pub(crate) fn header_seen(&mut self, header: Header, from: Option<PeerId>) {
+    pub(crate) fn header_seen(&mut self, header: HashedHeader, from: Option<PeerId>) {
         let hash = header.hash();
         let height = self.chain.tree().get(&hash).map_or(0, |entry| entry.height);
-        self.notify(Notice::HeaderSeen(header, hash, height, from));
+        self.notify(Notice::HeaderSeen(header.header(), hash, height, from));
     }
 
     /// Charges a peer that vouched for a header that breaks a rule, unless only our operator says so.
-    pub(crate) fn charge_for_header(&mut self, peer: PeerId, header: &Header, reject: Reject) {
+    pub(crate) fn charge_for_header(&mut self, peer: PeerId, header: &HashedHeader, reject: Reject) {
         if !self.is_manual(header) {
             self.charge(peer, Offence::Broke(reject));
         }
     }
 
     /// Whether the header is refused for an operator's word: no peer can know of that.
-    pub(crate) fn is_manual(&self, header: &Header) -> bool {
+    pub(crate) fn is_manual(&self, header: &HashedHeader) -> bool {
         let tree = self.chain.tree();
         let known = tree.get(&header.hash()).or_else(|| tree.get(&header.prev_block));
         let mut walk = known.filter(|entry| entry.invalid.is_some());

@@ -176,7 +176,7 @@ pub(crate) fn block(n: u64) -> Gossip {
         nonce: 0,
     };
     Gossip::Block(Arc::new(CompactBlock {
-        header,
+        header: header.into(),
         nonce: n,
         coinbase: some_transaction(n),
         short_ids: vec![[3; 6]; 10],
