@@ -57,6 +57,14 @@ impl Pool {
         &self.blocks[place as usize]
     }
 
+    /// Where a block is, looked up unless it is the `latest`; the genesis is not here.
+    fn place(&self, hash: &BlockHash, latest: Option<(BlockHash, Place)>) -> Option<Place> {
+        match latest {
+            Some((known, place)) if known == *hash => Some(place),
+            Some(_) | None => self.places.get(hash).copied(),
+        }
+    }
+
     fn insert(&mut self, record: &HeaderRecord) -> Place {
         if let Some(&place) = self.places.get(&record.hash) {
             return place;
@@ -104,8 +112,7 @@ impl Pool {
     }
 
     /// A block was connected by some node, for the first time by any.
-    fn connect(&mut self, block: &ConnectedBlock) -> Result<(), StoreError> {
-        let place = self.places[&block.hash];
+    fn connect(&mut self, block: &ConnectedBlock, place: Place) -> Result<(), StoreError> {
         if self.at(place).undo.is_some() {
             return Ok(());
         }
@@ -136,6 +143,10 @@ impl Pool {
         }
         Ok(())
     }
+}
+
+fn unknown(hash: &BlockHash) -> StoreError {
+    StoreError::Corrupt { what: format!("the shared blocks (at {hash})") }
 }
 
 /// The height that a block's skip pointer leads to (Core: `GetSkipHeight`).
@@ -185,6 +196,9 @@ struct SharedStore {
     reader: Arc<PoolReader>,
     /// In the order in which they were committed.
     records: Vec<Record>,
+    /// One bit for each block of the pool: whether it has a record. Nearly every header is new to its node, and to look
+    /// for it among all records would make a run's time grow with the square of its length.
+    known: Vec<u64>,
     tip: Option<Place>,
     journal: Vec<Arc<Reorg>>,
 }
@@ -192,7 +206,20 @@ struct SharedStore {
 impl SharedStore {
     /// The record of a block: most often one of the last.
     fn record(&mut self, block: Place) -> Option<&mut Record> {
+        let word = self.known.get(block as usize / 64).copied().unwrap_or_default();
+        if word & 1 << (block % 64) == 0 {
+            return None;
+        }
         self.records.iter_mut().rev().find(|record| record.block == block)
+    }
+
+    fn keep(&mut self, record: Record) {
+        let word = record.block as usize / 64;
+        if word >= self.known.len() {
+            self.known.resize(word + 1, 0);
+        }
+        self.known[word] |= 1 << (record.block % 64);
+        self.records.push(record);
     }
 }
 
@@ -230,27 +257,30 @@ impl Store for SharedStore {
     fn commit(&mut self, change: &Change) -> Result<(), StoreError> {
         let pool = Arc::clone(&self.pool);
         let mut pool = lock(&pool);
+        // most changes name one block, three times more
+        let mut latest = None;
         for header in &change.headers {
-            let known = pool.blocks.len() as Place;
             let block = pool.insert(header);
+            latest = Some((header.hash, block));
             let HeaderRecord { sequence, seen, invalid, .. } = *header;
-            // what no node knew this node did not know either
-            let old = if block < known { self.record(block) } else { None };
-            match old {
+            match self.record(block) {
                 Some(record) => (record.sequence, record.invalid) = (sequence, invalid),
-                None => self.records.push(Record { block, body: false, sequence, seen, invalid }),
+                None => self.keep(Record { block, body: false, sequence, seen, invalid }),
             }
         }
         for (hash, body) in &change.stored {
-            let block = pool.places[hash];
+            let block = pool.place(hash, latest).ok_or_else(|| unknown(hash))?;
             pool.blocks[block as usize].body.get_or_insert_with(|| Arc::clone(body));
             if let Some(record) = self.record(block) {
                 record.body = true;
             }
         }
-        change.connected.iter().try_for_each(|block| pool.connect(block))?;
+        for block in &change.connected {
+            let place = pool.place(&block.hash, latest).ok_or_else(|| unknown(&block.hash))?;
+            pool.connect(block, place)?;
+        }
         if let Some(tip) = &change.tip {
-            self.tip = pool.places.get(tip).copied();
+            self.tip = pool.place(tip, latest);
         }
         self.journal.extend(change.reorg.clone());
         Ok(())
@@ -331,6 +361,7 @@ impl Disks {
                 pool: Arc::clone(&self.pool),
                 reader: Arc::clone(&self.reader),
                 records: Vec::new(),
+                known: Vec::new(),
                 tip: None,
                 journal: Vec::new(),
             }))),

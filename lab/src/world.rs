@@ -97,7 +97,6 @@ pub(crate) struct Host {
     busy_until: Time,
     /// Until when its uplink is.
     uplink_until: Time,
-    region: u8,
     /// Gossip that awaits its verdict, by the number that the node knows it by: which message, and by which link.
     held: Vec<(u64, u64, usize)>,
 }
@@ -110,6 +109,10 @@ pub struct World<O: Observer> {
     start: Time,
     queue: Queue<Coming>,
     hosts: Vec<Host>,
+    /// Where each host is: beside the hosts, because every message asks.
+    regions: Vec<u8>,
+    /// Whether any host was ever slow.
+    any_slow: bool,
     conditions: Conditions,
     delays: Delays,
     rumours: Rumours,
@@ -155,6 +158,7 @@ impl<O: Observer> World<O> {
         let delays = Delays::new(config.latency, config.bandwidth);
         let disks = Disks::new(config.storage);
         let shared = shared(config.storage);
+        let regions = (0..config.nodes).map(|_| delays.region(&mut rng)).collect();
         let hosts = (0..config.nodes)
             .map(|_| Host {
                 node: None,
@@ -169,7 +173,6 @@ impl<O: Observer> World<O> {
                 slow: Duration::ZERO,
                 busy_until: start,
                 uplink_until: start,
-                region: delays.region(&mut rng),
                 held: Vec::new(),
             })
             .collect();
@@ -180,6 +183,8 @@ impl<O: Observer> World<O> {
             start,
             queue: Queue::new(start.0),
             hosts,
+            regions,
+            any_slow: false,
             conditions: Conditions::new(config.quality),
             delays,
             rumours: Rumours::new(config.nodes),

@@ -136,10 +136,12 @@ impl<O: Observer> World<O> {
         message: u64,
         number: u64,
     ) -> Result<(), StoreError> {
-        let Some(peer) = self.connected(host, slot, epoch) else { return Ok(()) };
-        if !self.rumours.hear(message, host) {
+        // most copies come too late: these cost no look at the host
+        if self.rumours.has_heard(message, host) {
             return Ok(());
         }
+        let Some(peer) = self.connected(host, slot, epoch) else { return Ok(()) };
+        self.rumours.hear(message, host);
         let Some(gossip) = self.rumours.gossip(message).cloned() else { return Ok(()) };
         let from = self.hosts[host].links[slot].to as usize;
         let seen = Observation::Received { number, from, to: host, message: Carried::Gossip(&gossip) };
@@ -316,7 +318,7 @@ impl<O: Observer> World<O> {
         departure: Time,
         quality: &crate::network::LinkQuality,
     ) -> Time {
-        let regions = (self.hosts[from].region, self.hosts[way.to].region);
+        let regions = (self.regions[from], self.regions[way.to]);
         let latency = self.delays.sample(way.delay_ms, regions.0, regions.1, &mut self.rng);
         let reorder = quality.reorder.as_millis() as u64;
         let late = if reorder > 0 { self.rng.random_range(0..=reorder) } else { 0 };
@@ -325,7 +327,7 @@ impl<O: Observer> World<O> {
 
     /// When the last byte has left the sender, which sends one message after the other.
     fn departure(&mut self, from: usize, to: usize, bytes: usize) -> Time {
-        let regions = (self.hosts[from].region, self.hosts[to].region);
+        let regions = (self.regions[from], self.regions[to]);
         let Some(transfer) = self.delays.transfer(bytes + OVERHEAD, regions.0, regions.1) else {
             return self.now;
         };
@@ -336,8 +338,11 @@ impl<O: Observer> World<O> {
 
     /// When a host that is slow with blocks is through with a message.
     fn digest(&mut self, host: usize, arrival: Time, blocks: u32) -> Time {
+        if blocks == 0 || !self.any_slow {
+            return arrival;
+        }
         let state = &mut self.hosts[host];
-        if state.slow.is_zero() || blocks == 0 {
+        if state.slow.is_zero() {
             return arrival;
         }
         state.busy_until = state.busy_until.max(arrival) + state.slow * blocks;

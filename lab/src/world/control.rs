@@ -43,6 +43,7 @@ impl<O: Observer> World<O> {
             Order::Slow { node, delay } => {
                 self.check_host(node)?;
                 self.hosts[node].slow = delay;
+                self.any_slow |= !delay.is_zero();
                 Ok(())
             }
             Order::Share { node, share } => {
