@@ -142,7 +142,8 @@ impl Overlay {
 
     /// The sum of everything, when nothing was spilled.
     pub(crate) fn into_net(self) -> Net {
-        let mut net = Net::default();
+        let room = self.deltas.len();
+        let mut net = Net { created: Vec::with_capacity(room), spent: Vec::with_capacity(room / 2) };
         for (outpoint, delta) in self.deltas {
             net.spent.extend(delta.before.map(|coin| (outpoint, coin)));
             net.created.extend(delta.now.map(|coin| (outpoint, coin)));

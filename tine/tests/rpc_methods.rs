@@ -195,6 +195,42 @@ fn a_refusal_names_the_rule() {
     }
 }
 
+/// What a batch sends is given to the node together, and answered as if it had come call by call.
+#[test]
+fn what_a_batch_sends_is_answered_in_order() {
+    let (node, coin) = rich();
+    let parent = spend(&node, &[coin], &STRANGER, 20_000);
+    let rival = spend(&node, &[coin], &STRANGER, 20_100);
+    let (first, second) = (hexed(&parent), hexed(&rival));
+    let calls = [
+        ("sendrawtransaction", json!([first])),
+        ("sendrawtransaction", json!(["zz"])),
+        ("getmempoolinfo", json!([])),
+        ("sendrawtransaction", json!([second])),
+        ("sendrawtransaction", json!([first])),
+        ("sendrawtransaction", json!([first, "0.10"])),
+        ("sendrawtransaction", json!({ "hexstring": first })),
+    ];
+    let answers = node.client.batch(&calls).unwrap();
+    let told: Vec<Result<Value, i32>> = answers
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(raw) => Ok(serde_json::from_str(raw.get()).unwrap()),
+            Err(error) => Err(error.code().unwrap()),
+        })
+        .collect();
+    let txid = json!(parent.txid());
+    assert_eq!(told[0], Ok(txid.clone()));
+    assert_eq!(told[1], Err(-22));
+    assert_eq!(
+        told[2].as_ref().unwrap()["size"],
+        1,
+        "what was sent before is there, and nothing that comes after"
+    );
+    assert_eq!(told[3], Err(-26), "it pays too little to replace the first");
+    assert_eq!(told[4..], [Ok(txid.clone()), Ok(txid.clone()), Ok(txid)]);
+}
+
 #[test]
 fn rpc_09_wrong_parameters_are_named() {
     let node = TestNode::start();

@@ -74,17 +74,21 @@ impl Tally {
 
     fn pushed(&mut self) {
         if self.recent.len() >= BATCH {
-            let full = std::mem::replace(&mut self.older, std::mem::take(&mut self.recent));
+            // the emptied table serves again: growing a new one takes as long as filling it
+            let full = self.older.drain().collect();
+            std::mem::swap(&mut self.recent, &mut self.older);
             self.sum_in_background(full);
         }
     }
 
-    fn sum_in_background(&mut self, moves: Waiting) {
+    fn sum_in_background(&mut self, moves: Vec<(OutPoint, (Coin, Move))>) {
+        if moves.is_empty() {
+            return;
+        }
         if self.under_way.len() == MAX_UNDER_WAY {
             let done = self.under_way.remove(0).wait();
             self.stats.add(&done);
         }
-        let moves: Vec<_> = moves.into_iter().collect();
         self.under_way.push(Background::new(move || sum(&moves)));
     }
 

@@ -211,6 +211,22 @@ impl NodeHandle {
         })
     }
 
+    /// As [`NodeHandle::control_blocking`], for those who can wait without a thread.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn control<R: Send + 'static>(
+        &self,
+        control: impl FnOnce(&mut Node, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (call, answered) = ordered(move |participant, now| {
+            let (actions, result) = control(participant.node_mut(), now)?;
+            Ok((participant.filter(actions, now)?, result))
+        });
+        self.commands.send(Command::Call(call)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
     /// As [`NodeHandle::control_blocking`], with the adversary that may stand before the node.
     ///
     /// # Errors
@@ -219,15 +235,7 @@ impl NodeHandle {
         &self,
         order: impl FnOnce(&mut Participant, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
     ) -> Result<R, Stopped> {
-        let (answer, answered) = oneshot::channel();
-        let call: Call = Box::new(move |participant, now| {
-            let (actions, result) = order(participant, now)?;
-            let give: GiveAnswer = Box::new(move || {
-                // the caller may have stopped waiting
-                let _ = answer.send(result);
-            });
-            Ok((actions, Some(give)))
-        });
+        let (call, answered) = ordered(order);
         self.commands.blocking_send(Command::Call(call)).map_err(|_| Stopped)?;
         answered.blocking_recv().map_err(|_| Stopped)
     }
@@ -248,6 +256,22 @@ impl NodeHandle {
     pub async fn stopped(&self) {
         self.commands.closed().await;
     }
+}
+
+/// An order whose result is given when the picture shows what it did.
+fn ordered<R: Send + 'static>(
+    order: impl FnOnce(&mut Participant, Time) -> Result<(Vec<Action>, R), StoreError> + Send + 'static,
+) -> (Call, oneshot::Receiver<R>) {
+    let (answer, answered) = oneshot::channel();
+    let call: Call = Box::new(move |participant, now| {
+        let (actions, result) = order(participant, now)?;
+        let give: GiveAnswer = Box::new(move || {
+            // the caller may have stopped waiting
+            let _ = answer.send(result);
+        });
+        Ok((actions, Some(give)))
+    });
+    (call, answered)
 }
 
 fn queried<R: Send + 'static>(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use tine_chain::amount::{Amount, COIN};
 use tine_chain::block::Block;
 use tine_chain::codec::{Decode, Encode};
@@ -68,7 +69,8 @@ pub(crate) const METHODS: &[Method] = &[
             optional("maxburnamount", Kind::Amount, "Accepted and of no effect: every output can be spent."),
         ],
         help: "Submits a transaction to the mempool and the network; gives its id.",
-        handler: Handler::Now(send_raw_transaction),
+        // it waits for the node and for nothing else: a worker's thread would only be woken twice more
+        handler: Handler::Wait(|call| send_raw_transaction(call).boxed()),
     },
 ];
 
@@ -224,22 +226,12 @@ pub(super) fn max_fee_at(rate: Amount, size: usize) -> Option<Amount> {
     (rate > Amount::ZERO).then(|| Amount((rate.0 * size as u64).div_ceil(1_000)))
 }
 
-fn send_raw_transaction(call: &Call) -> Outcome {
+async fn send_raw_transaction(call: Call) -> Outcome {
     let tx = Arc::new(decode_hex(&call.params.text(0)?)?);
-    let limit = max_fee(call, tx.size())?;
-    submit(&call.context, tx, limit).and_then(|txid| answer(&txid))
-}
-
-/// Gives a transaction to the node, with Core's error numbers.
-pub(crate) fn submit(
-    context: &Context,
-    tx: Arc<Transaction>,
-    max_fee: Option<Amount>,
-) -> Result<Txid, RpcError> {
-    let txid = tx.txid();
+    let (txid, max_fee) = (tx.txid(), max_fee(&call, tx.size())?);
     let offers = [Offer { tx, max_fee }];
-    let answers = context.node.control_blocking(move |node, now| node.offer(&offers, now))?;
-    verdict(txid, answers.first())
+    let answers = call.context.node.control(move |node, now| node.offer(&offers, now)).await?;
+    verdict(txid, answers.first()).and_then(|txid| answer(&txid))
 }
 
 /// What the node has answered to an offer, with Core's error numbers.
