@@ -8,6 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 use tine_chain::time::Time;
 
 use crate::address::{Reach, Target, ip_of, reach_of, subnet_of};
+use crate::network::Added;
 use crate::peers_file::RememberedPeer;
 
 /// The most peers that are remembered.
@@ -118,6 +119,14 @@ impl Book {
         let before = self.wanted.len();
         self.wanted.retain(|_, wanted| wanted.target.text != text);
         before != self.wanted.len()
+    }
+
+    /// The peers to stay connected to, in the order in which they were added.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = Added> + '_ {
+        self.wanted.values().map(|wanted| Added {
+            address: wanted.target.text.clone(),
+            peer: wanted.peer.map(|peer| peer.to_string()),
+        })
     }
 
     /// Notes addresses under which a peer says it can be reached, or was found.

@@ -26,7 +26,7 @@ use libp2p::{Multiaddr, PeerId};
 use tine_chain::time::Time;
 
 use crate::address::{Subnet, ip_of, subnet_of};
-use crate::bans::Bans;
+use crate::bans::{Bans, Term};
 use crate::config::Limits;
 use crate::now;
 
@@ -101,11 +101,19 @@ impl Gate {
 
     /// Refuses this identity until then, and its address too where that is no shared loopback.
     pub(crate) fn ban(&mut self, identity: PeerId, ip: Option<IpAddr>, until: Time) {
-        self.bans.ban_identity(identity, until);
+        let term = Term { since: now(), until };
+        self.bans.ban_identity(identity, term);
         if let Some(ip) = ip.filter(|ip| !self.is_spared(*ip)) {
-            self.bans.ban_address(ip, until);
+            self.bans.ban_address(ip, term);
         }
         self.to_close.push_back(identity);
+        self.wake();
+    }
+
+    /// Refuses this address until then, even loopback, and closes the connections of `there`, who have it.
+    pub(crate) fn ban_address(&mut self, ip: IpAddr, until: Time, there: impl Iterator<Item = PeerId>) {
+        self.bans.ban_address(ip, Term { since: now(), until });
+        self.to_close.extend(there);
         self.wake();
     }
 

@@ -39,7 +39,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use config::{Config, Identity, Limits};
 pub use identity::identity_of;
-pub use network::{Counters, Error, Network, Peer, Status};
+pub use network::{Added, Banned, Counters, Error, Network, Peer, Status};
 
 use crate::network::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::service::Service;

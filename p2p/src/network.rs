@@ -124,6 +124,10 @@ pub struct Counters {
     pub requests_received: u64,
     /// Responses not sent because too many bytes were on their way already.
     pub responses_dropped: u64,
+    /// Bytes of requests and responses sent to anybody.
+    pub bytes_sent: u64,
+    /// Bytes of requests, responses and gossip received from anybody.
+    pub bytes_received: u64,
 }
 
 impl Counters {
@@ -143,10 +147,48 @@ pub struct Status {
     pub peers: Vec<Peer>,
     /// The identities that we are cut off from by [`Network::set_cut`].
     pub cut: Vec<String>,
-    /// Identities and addresses refused, and until when.
-    pub banned: Vec<(String, Time)>,
+    /// Identities and addresses refused.
+    pub banned: Vec<Banned>,
+    /// The addresses that the network stays connected to, and who was there.
+    pub added: Vec<Added>,
     /// Counts.
     pub counters: Counters,
+}
+
+/// Who is refused, and how long.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Banned {
+    /// A libp2p peer id, or an IP address.
+    pub who: String,
+    /// Since when; for a ban of an earlier run, since this one began.
+    pub since: Time,
+    /// Until when.
+    pub until: Time,
+}
+
+/// An address that the network stays connected to (Core: `addnode add`).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Added {
+    /// As it was given.
+    pub address: String,
+    /// The identity of whoever answered there last.
+    pub peer: Option<String>,
+}
+
+/// Who can be banned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcast {
+    Identity(libp2p::PeerId),
+    Address(std::net::IpAddr),
+}
+
+impl Outcast {
+    fn parse(text: &str) -> Result<Self, Error> {
+        match text.parse() {
+            Ok(address) => Ok(Self::Address(address)),
+            Err(_) => text.parse().map(Self::Identity).map_err(|_| Error::BadIdentity(text.to_owned())),
+        }
+    }
 }
 
 /// What the network's task is told.
@@ -157,7 +199,9 @@ pub(crate) enum Command {
     Add(String, oneshot::Sender<Result<(), Error>>),
     Remove(String, oneshot::Sender<bool>),
     Cut(Vec<libp2p::PeerId>, oneshot::Sender<()>),
-    Unban(oneshot::Sender<()>),
+    Ban(Outcast, Time, oneshot::Sender<()>),
+    Unban(Outcast, oneshot::Sender<bool>),
+    UnbanAll(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -254,7 +298,26 @@ impl Network {
     /// # Errors
     /// [`Error::Stopped`].
     pub async fn clear_banned(&self) -> Result<(), Error> {
-        self.ask(Command::Unban).await
+        self.ask(Command::UnbanAll).await
+    }
+
+    /// Refuses an IP address or an identity until then, and closes its connections (Core: `setban add`). Loopback is
+    /// shared by many, but whoever names it means it.
+    ///
+    /// # Errors
+    /// [`Error::BadIdentity`] for what is neither; [`Error::Stopped`].
+    pub async fn ban(&self, who: &str, until: Time) -> Result<(), Error> {
+        let who = Outcast::parse(who)?;
+        self.ask(|answer| Command::Ban(who, until, answer)).await
+    }
+
+    /// Takes an IP address or an identity back (Core: `setban remove`); says whether it was banned.
+    ///
+    /// # Errors
+    /// As [`Network::ban`].
+    pub async fn unban(&self, who: &str) -> Result<bool, Error> {
+        let who = Outcast::parse(who)?;
+        self.ask(|answer| Command::Unban(who, answer)).await
     }
 
     /// Closes all connections, writes the peers file and ends the network's task.

@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 use tine_chain::time::Time;
 
-use crate::bans::{Bans, MAX_BANS};
+use crate::bans::{Bans, MAX_BANS, Term};
 use crate::book::{MAX_ADDRESSES, MAX_PEERS};
 
 /// The longest file that is read. A full one is about a third of this.
@@ -53,8 +53,8 @@ impl Remembered {
         Self {
             version: VERSION,
             peers,
-            identities_banned: bans.identities().map(|(id, until)| (id.to_string(), until)).collect(),
-            addresses_banned: bans.addresses().collect(),
+            identities_banned: bans.identities().map(|(id, term)| (id.to_string(), term.until)).collect(),
+            addresses_banned: bans.addresses().map(|(ip, term)| (ip, term.until)).collect(),
         }
     }
 
@@ -65,11 +65,11 @@ impl Remembered {
             self.identities_banned.iter().take(MAX_BANS).filter(|(_, until)| now < *until)
         {
             if let Ok(identity) = identity.parse() {
-                bans.ban_identity(identity, *until);
+                bans.ban_identity(identity, Term { since: now, until: *until });
             }
         }
         for (ip, until) in self.addresses_banned.iter().take(MAX_BANS).filter(|(_, until)| now < *until) {
-            bans.ban_address(*ip, *until);
+            bans.ban_address(*ip, Term { since: now, until: *until });
         }
         bans
     }
@@ -118,8 +118,8 @@ mod tests {
             anchor: true,
         };
         let mut bans = Bans::default();
-        bans.ban_identity(PeerId::random(), Time(100));
-        bans.ban_address("1.2.3.4".parse().expect("an address"), Time(50));
+        bans.ban_identity(PeerId::random(), Term { since: Time(0), until: Time(100) });
+        bans.ban_address("1.2.3.4".parse().expect("an address"), Term { since: Time(0), until: Time(50) });
         Remembered::new(vec![peer], &bans)
     }
 

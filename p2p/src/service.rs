@@ -397,6 +397,7 @@ impl Service {
             return;
         };
         session.received(message.data.len());
+        self.counters.bytes_received += message.data.len() as u64;
         let number = session.number;
         let Some(gossip) = self.topics.decode(&message.topic, &message.data) else {
             self.judge(&id, &source, MessageAcceptance::Reject);

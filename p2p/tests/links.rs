@@ -182,7 +182,7 @@ async fn p2p_18_19_whoever_is_banned_stays_out_over_every_transport_and_after_a_
         let _ = bob.network.dial(&address).await;
     }
     alice.never(is_connected).await;
-    assert_eq!(alice.network.status().banned[0].0, bob.identity());
+    assert_eq!(alice.network.status().banned[0].who, bob.identity());
     // Only the identity: everybody on this machine has the same address.
     let carol = start_connected(3, &[&alice]).await;
     alice.connected(&carol).await;

@@ -18,6 +18,7 @@ use crate::cli::{ByzantineNode, Cli, Common, DevnetArgs, LogFormat, NodeArgs, No
 use crate::dirs;
 use crate::exit::Error;
 use crate::hashrate::HashRate;
+use crate::rpc::{check_login, check_whitelist};
 use crate::secret::Secret;
 
 /// The first RPC port, and that of a lone node.
@@ -48,7 +49,11 @@ pub struct File {
     rpc_bind: Option<IpAddr>,
     #[serde(default, deserialize_with = "one_or_more")]
     rpc_allow_host: Vec<String>,
-    rpc_auth: Option<Secret>,
+    #[serde(default, deserialize_with = "one_or_more_secrets")]
+    rpc_auth: Vec<Secret>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    rpc_whitelist: Vec<String>,
+    metrics: Option<bool>,
     cache: Option<u32>,
     max_mempool: Option<u32>,
     mempool_expiry: Option<u32>,
@@ -99,6 +104,11 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     deserializer.deserialize_any(Texts)
 }
 
+/// As [`one_or_more`], for what must not be printed.
+fn one_or_more_secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
+    Ok(one_or_more(deserializer)?.into_iter().map(Secret::from).collect())
+}
+
 /// The table `[devnet]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -112,7 +122,11 @@ struct DevnetFile {
     rpc_bind: Option<IpAddr>,
     #[serde(default, deserialize_with = "one_or_more")]
     rpc_allow_host: Vec<String>,
-    rpc_auth: Option<Secret>,
+    #[serde(default, deserialize_with = "one_or_more_secrets")]
+    rpc_auth: Vec<Secret>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    rpc_whitelist: Vec<String>,
+    metrics: Option<bool>,
     cache: Option<u32>,
     max_mempool: Option<u32>,
     mempool_expiry: Option<u32>,
@@ -154,7 +168,9 @@ impl File {
             mine: table.mine.or(self.mine),
             rpc_bind: table.rpc_bind.or(self.rpc_bind),
             rpc_allow_host: either(&table.rpc_allow_host, &self.rpc_allow_host),
-            rpc_auth: table.rpc_auth.or_else(|| self.rpc_auth.clone()),
+            rpc_auth: if table.rpc_auth.is_empty() { self.rpc_auth.clone() } else { table.rpc_auth },
+            rpc_whitelist: either(&table.rpc_whitelist, &self.rpc_whitelist),
+            metrics: table.metrics.or(self.metrics),
             cache: table.cache.or(self.cache),
             max_mempool: table.max_mempool.or(self.max_mempool),
             mempool_expiry: table.mempool_expiry.or(self.mempool_expiry),
@@ -266,8 +282,12 @@ pub struct StartSettings {
     pub rpc_bind: IpAddr,
     /// Host names by which they may be reached, besides this machine's.
     pub rpc_allow_host: Vec<String>,
-    /// A `user:password` that may call JSON-RPC besides the cookie.
-    pub rpc_auth: Option<Secret>,
+    /// Each a `user:password` or `user:salt$hash` that may call JSON-RPC besides the cookie.
+    pub rpc_auth: Vec<Secret>,
+    /// Each a `user:method,method`: all that the user may call.
+    pub rpc_whitelist: Vec<String>,
+    /// Whether `/metrics` is there.
+    pub metrics: bool,
     /// Coin cache, bytes.
     pub cache_bytes: usize,
     /// Mempool, bytes.
@@ -284,14 +304,20 @@ pub struct StartSettings {
 
 impl StartSettings {
     fn resolve(args: &StartArgs, file: &File) -> Result<Self, Error> {
-        let rpc_auth = args.rpc_auth.clone().or_else(|| file.rpc_auth.clone());
-        let is_pair =
-            |secret: &Secret| secret.expose().split_once(':').is_some_and(|(user, _)| !user.is_empty());
-        if rpc_auth.as_ref().is_some_and(|secret| !is_pair(secret)) {
-            return Err(Error::Usage("--rpc-auth (or TINE_RPC_AUTH): must read user:password".into()));
+        let rpc_auth = if args.rpc_auth.is_empty() { &file.rpc_auth } else { &args.rpc_auth }.clone();
+        for secret in &rpc_auth {
+            check_login(secret.expose())
+                .map_err(|why| Error::Usage(format!("--rpc-auth (or TINE_RPC_AUTH): {why}")))?;
+        }
+        let rpc_whitelist = either(&args.rpc_whitelist, &file.rpc_whitelist);
+        for text in &rpc_whitelist {
+            check_whitelist(text)
+                .map_err(|why| Error::Usage(format!("--rpc-whitelist (or TINE_RPC_WHITELIST): {why}")))?;
         }
         Ok(Self {
             rpc_auth,
+            rpc_whitelist,
+            metrics: args.metrics.or(file.metrics).unwrap_or(false),
             rpc_bind: args.rpc_bind.or(file.rpc_bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             rpc_allow_host: either(&args.rpc_allow_host, &file.rpc_allow_host),
             cache_bytes: args.cache.or(file.cache).unwrap_or(DEFAULT_CACHE_MIB) as usize * 1024 * 1024,

@@ -364,6 +364,8 @@ async fn start_server(options: &Options, context: &Arc<Context>) -> Result<Serve
     config.allow_remote = !options.start.rpc_bind.is_loopback();
     config.allow_hosts = options.start.rpc_allow_host.clone();
     config.cookie = Some(cookie_path(options));
+    config.whitelists = options.start.rpc_whitelist.clone();
+    config.metrics = options.start.metrics;
     config.users = options.start.rpc_auth.iter().map(|secret| secret.expose().to_owned()).collect();
     let bind = config.bind;
     if config.allow_remote {

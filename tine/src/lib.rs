@@ -3,6 +3,7 @@
 //! A library, so that tests can reach its pieces; `main.rs` only calls [`run`].
 
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod devnet;
@@ -15,6 +16,7 @@ pub mod hashrate;
 pub mod logging;
 pub mod mempool_file;
 pub mod methods;
+mod metrics;
 pub mod miner;
 pub mod node_cmd;
 pub mod out;

@@ -21,6 +21,7 @@ pub mod keystore;
 pub mod ledger;
 mod ledger_file;
 pub mod payment;
+mod raw;
 pub mod risk;
 mod scan;
 pub mod select;

@@ -11,7 +11,8 @@ use tine_node::peers::{Offence, penalty};
 use tine_node::wire::{Gossip, MAX_GOSSIP_SIZE};
 
 use super::{Cutting, Service};
-use crate::network::Command;
+use crate::network::{Command, Outcast};
+use crate::sessions::Session;
 
 impl Service {
     pub(super) fn on_command(&mut self, command: Command) {
@@ -20,10 +21,15 @@ impl Service {
             Command::Dial(text, answer) => self.dial_once(text, answer),
             Command::Add(text, answer) => {
                 let result = crate::address::parse_target(&text).map(|target| self.book.want(target));
+                self.status_due = true;
+                self.publish_status();
                 let _ = answer.send(result);
             }
             Command::Remove(text, answer) => {
-                let _ = answer.send(self.book.unwant(&text));
+                let found = self.book.unwant(&text);
+                self.status_due = true;
+                self.publish_status();
+                let _ = answer.send(found);
             }
             Command::Cut(identities, done) => {
                 let identities: BTreeSet<Identity> = identities.into_iter().collect();
@@ -32,13 +38,48 @@ impl Service {
                 self.cutting.push(Cutting { identities, done });
                 self.finish_cuts();
             }
-            Command::Unban(done) => {
+            Command::Ban(who, until, done) => {
+                self.ban(who, until);
+                let _ = done.send(());
+            }
+            Command::Unban(who, answer) => {
+                let bans = &mut self.swarm.behaviour_mut().gate.bans;
+                let found = match who {
+                    Outcast::Identity(identity) => bans.unban_identity(&identity),
+                    Outcast::Address(ip) => bans.unban_address(ip),
+                };
+                self.bans_changed();
+                let _ = answer.send(found);
+            }
+            Command::UnbanAll(done) => {
                 self.swarm.behaviour_mut().gate.bans.clear();
-                (self.save_due, self.status_due) = (true, true);
+                self.bans_changed();
                 let _ = done.send(());
             }
             Command::Stop(_) => unreachable!("the loop stops before it comes here"),
         }
+    }
+
+    fn ban(&mut self, who: Outcast, until: Time) {
+        let there: Vec<Identity> = match who {
+            Outcast::Identity(_) => Vec::new(),
+            Outcast::Address(ip) => {
+                let has_it = |session: &&Session| session.ip() == Some(ip.to_canonical());
+                self.sessions.iter().filter(has_it).map(|session| session.identity).collect()
+            }
+        };
+        let gate = &mut self.swarm.behaviour_mut().gate;
+        match who {
+            Outcast::Identity(identity) => gate.ban(identity, None, until),
+            Outcast::Address(ip) => gate.ban_address(ip, until, there.into_iter()),
+        }
+        self.bans_changed();
+    }
+
+    /// Whoever asks next must see it, and a restart must not forget it.
+    fn bans_changed(&mut self) {
+        (self.save_due, self.status_due) = (true, true);
+        self.publish_status();
     }
 
     fn act(&mut self, action: Action) {

@@ -70,6 +70,7 @@ impl Service {
         let Some(session) = self.sessions.numbered(peer) else { return };
         session.under_way += 1;
         session.sent(bytes.len());
+        self.counters.bytes_sent += bytes.len() as u64;
         let identity = session.identity;
         let frame = Frame::Outgoing(bytes);
         let outbound = self.swarm.behaviour_mut().sync.send_request(&identity, frame);
@@ -106,6 +107,7 @@ impl Service {
         }
         session.response_bytes += size;
         session.sent(size);
+        self.counters.bytes_sent += size as u64;
         self.exchange.sending_bytes += size;
         let sending = Sending { peer: session.identity, bytes: size };
         self.exchange.sending.insert(waiting.inbound, sending);
@@ -161,6 +163,7 @@ impl Service {
             Err(error) => return self.on_malformed(peer, error),
         };
         session.received(bytes);
+        self.counters.bytes_received += bytes as u64;
         let id = RequestId(self.exchange.next);
         self.exchange.next += 1;
         self.exchange.waiting.insert(id, Waiting { inbound, channel });
@@ -175,6 +178,7 @@ impl Service {
             Ok((response, bytes)) => {
                 if let Some(session) = self.sessions.numbered(asked.peer) {
                     session.received(bytes);
+                    self.counters.bytes_received += bytes as u64;
                 }
                 self.outbox.push_back(Event::Response(asked.peer, asked.id, response));
             }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use libp2p::PeerId as Identity;
 
 use super::Service;
+use crate::bans::Term;
 use crate::config::Config;
-use crate::network::Status;
+use crate::network::{Banned, Status};
 use crate::peers_file::{self, Remembered};
 use crate::sessions::Session;
 
@@ -46,13 +47,15 @@ impl Service {
         self.counters.established_inbound = connections.num_established_incoming();
         self.counters.established_outbound = connections.num_established_outgoing();
         self.counters.pending = connections.num_pending();
-        let identities = gate.bans.identities().map(|(identity, until)| (identity.to_string(), until));
-        let addresses = gate.bans.addresses().map(|(ip, until)| (ip.to_string(), until));
+        let banned = |who: String, term: Term| Banned { who, since: term.since, until: term.until };
+        let identities = gate.bans.identities().map(|(identity, term)| banned(identity.to_string(), term));
+        let addresses = gate.bans.addresses().map(|(ip, term)| banned(ip.to_string(), term));
         let status = Status {
             listen: self.swarm.listeners().map(|address| format!("{address}/p2p/{own}")).collect(),
             peers: self.sessions.iter().filter(|session| session.announced).map(Session::describe).collect(),
             cut: gate.cut().iter().map(ToString::to_string).collect(),
             banned: identities.chain(addresses).collect(),
+            added: self.book.wanted().collect(),
             counters: self.counters,
         };
         self.status.send_if_modified(|old| {

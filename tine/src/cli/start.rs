@@ -20,9 +20,16 @@ pub struct StartArgs {
     /// A host name by which the page and RPC may be reached, besides this machine's; may be repeated
     #[arg(long, value_name = "HOST", env = "TINE_RPC_ALLOW_HOST", value_delimiter = ',')]
     pub rpc_allow_host: Vec<String>,
-    /// A `user:password` that may call JSON-RPC besides the cookie; best set in the environment or the file
+    /// A `user:password`, or `user:salt$hash` as Bitcoin Core's rpcauth.py writes it, that may call JSON-RPC besides the
+    /// cookie; may be repeated; best set in the environment or the file
     #[arg(long, value_name = "USER:PASSWORD", env = "TINE_RPC_AUTH", hide_env_values = true)]
-    pub rpc_auth: Option<Secret>,
+    pub rpc_auth: Vec<Secret>,
+    /// The only methods that a user may call: `user:method,method`; may be repeated [default: all]
+    #[arg(long, value_name = "USER:METHODS", env = "TINE_RPC_WHITELIST", value_delimiter = ';')]
+    pub rpc_whitelist: Vec<String>,
+    /// Whether /metrics for Prometheus is on the port of JSON-RPC, without a password [default: false]
+    #[arg(long, value_name = "BOOL", env = "TINE_METRICS", num_args = 0..=1, default_missing_value = "true")]
+    pub metrics: Option<bool>,
     /// Memory for the coin cache of each node, in MiB [default: 64]
     #[arg(long, value_name = "MIB", env = "TINE_CACHE", value_parser = clap::value_parser!(u32).range(4..=65_536))]
     pub cache: Option<u32>,

@@ -10,7 +10,7 @@ mod picture;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tine_chain::params::Params;
 use tine_chain::reject::Reject;
@@ -22,6 +22,7 @@ use tine_node::{Node, Participant};
 use tine_p2p::Network;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::clock::Clock;
 use crate::view::View;
 use faults::Line;
 pub use faults::{Faults, MAX_DELAY_MS};
@@ -36,12 +37,7 @@ const STEPS_PER_VIEW: usize = 64;
 /// Old pictures that are kept until there is time to take them apart.
 const RETIRED_VIEWS: usize = 4;
 
-/// Now, from the system's clock.
-#[must_use]
-pub fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
+pub use crate::clock::system_time as now;
 
 /// The node's thread has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +77,7 @@ pub struct NodeHandle {
     reader: Arc<dyn BlockReader>,
     params: Arc<Params>,
     faults: Arc<Faults>,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for NodeHandle {
@@ -112,6 +109,12 @@ impl NodeHandle {
     #[must_use]
     pub fn reader(&self) -> &Arc<dyn BlockReader> {
         &self.reader
+    }
+
+    /// The clock that the node is driven by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The constants of the node's network.
@@ -304,7 +307,8 @@ impl Driver {
         network: Option<(Network, mpsc::Receiver<Event>)>,
     ) -> std::io::Result<(NodeHandle, Self)> {
         let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
-        let picture = Picture::new(&participant, now());
+        let clock = Clock::default();
+        let picture = Picture::new(&participant, clock.now());
         let (views_in, views) = watch::channel(picture.view());
         let (notices, _) = broadcast::channel(NOTICE_QUEUE);
         let handle = NodeHandle {
@@ -314,6 +318,7 @@ impl Driver {
             reader: participant.node().chain().reader(),
             params: Arc::new(participant.node().chain().params().clone()),
             faults: Arc::default(),
+            clock: clock.clone(),
         };
         let (network, incoming) = network.unzip();
         let world = World {
@@ -328,6 +333,7 @@ impl Driver {
             views: views_in,
             retired: Vec::new(),
             notices,
+            clock,
             submitted: HashMap::new(),
             next_submission: 0,
         };
@@ -373,6 +379,7 @@ struct World {
     /// Pictures that were replaced and may be the last of their kind.
     retired: Vec<Arc<View>>,
     notices: broadcast::Sender<Arc<Stamped>>,
+    clock: Clock,
     submitted: HashMap<SubmitId, SubmitAnswer>,
     next_submission: u64,
 }
@@ -387,8 +394,7 @@ impl World {
                     self.publish();
                     self.retired.clear();
                     steps_unpublished = 0;
-                    let due = self.participant.deadline().into_iter().chain(self.line.due()).min();
-                    let wait = due.map(|due| due.since(now()));
+                    let wait = self.wait();
                     let incoming = self.incoming.as_mut().filter(|_| self.line.has_room());
                     runtime.block_on(next(&mut self.commands, incoming, wait))
                 }
@@ -423,12 +429,21 @@ impl World {
             self.turn = (self.turn + 1) % 3;
             match self.turn {
                 0 => self.commands.try_recv().ok().map(Cause::Command),
-                1 => {
-                    self.participant.deadline().filter(|deadline| *deadline <= now()).map(|_| Cause::Deadline)
-                }
+                1 => self
+                    .participant
+                    .deadline()
+                    .filter(|deadline| *deadline <= self.clock.now())
+                    .map(|_| Cause::Deadline),
                 _ => self.arrived().map(Cause::Event),
             }
         })
+    }
+
+    /// How long nothing is due. The node goes by its own clock, which a tester may have stopped; lines are as long as
+    /// they are.
+    fn wait(&self) -> Option<Duration> {
+        let deadline = self.participant.deadline().map(|deadline| deadline.since(self.clock.now()));
+        deadline.into_iter().chain(self.line.due().map(|due| due.since(now()))).min()
     }
 
     /// The next message that has come all the way.
@@ -458,7 +473,7 @@ impl World {
     }
 
     fn call(&mut self, call: Call) -> Result<(), StoreError> {
-        let now = now();
+        let now = self.clock.now();
         let (actions, give_answer) = call(&mut self.participant, now)?;
         actions.into_iter().for_each(|action| self.carry_out(action, now));
         if let Some(give_answer) = give_answer {
@@ -479,7 +494,7 @@ impl World {
         &mut self,
         work: impl FnOnce(&mut Participant, Time) -> Result<Vec<Action>, StoreError>,
     ) -> Result<(), StoreError> {
-        let now = now();
+        let now = self.clock.now();
         for action in work(&mut self.participant, now)? {
             self.carry_out(action, now);
         }
@@ -524,7 +539,7 @@ impl World {
     }
 
     fn publish(&mut self) {
-        if let Some(view) = self.picture.take(&self.participant, now()) {
+        if let Some(view) = self.picture.take(&self.participant, self.clock.now()) {
             let before = self.views.send_replace(view);
             // somebody waits for an answer: taking a large picture apart takes longer than making one
             if self.retired.len() < RETIRED_VIEWS {

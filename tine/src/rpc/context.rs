@@ -14,14 +14,19 @@ use tine_chain::params::{Network as Chain, Params};
 use tine_chain::store::{BlockReader, StoreError};
 use tine_p2p::Network;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::blockchain::body_missing;
 use super::error::{Code, RpcError};
+use super::getwork::Outstanding;
+use super::stats::TxTotals;
 use crate::driver::{NodeHandle, Stopped};
 use crate::mempool_file::MempoolFiles;
+use crate::metrics::CallMetrics;
 use crate::miner::MinerHandle;
 use crate::view::{BlockInfo, View};
 use crate::wallets::WalletService;
+use crate::web::feed::Feed;
 
 impl From<Stopped> for RpcError {
     fn from(_: Stopped) -> Self {
@@ -54,6 +59,10 @@ pub struct Context {
     templates: AtomicU64,
     calls: AtomicU64,
     running: Mutex<BTreeMap<u64, (&'static str, Instant)>>,
+    tx_totals: Mutex<TxTotals>,
+    outstanding: Mutex<Outstanding>,
+    feed: Mutex<Option<RunningFeed>>,
+    call_metrics: CallMetrics,
 }
 
 /// A call that runs.
@@ -65,7 +74,10 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.context.running().remove(&self.number);
+        let ended = self.context.running().remove(&self.number);
+        if let Some((method, since)) = ended {
+            self.context.call_metrics.ended(method, since.elapsed());
+        }
     }
 }
 
@@ -97,6 +109,10 @@ impl Context {
             templates: AtomicU64::new(u64::from_le_bytes(seed)),
             calls: AtomicU64::new(0),
             running: Mutex::default(),
+            tx_totals: Mutex::default(),
+            outstanding: Mutex::default(),
+            feed: Mutex::default(),
+            call_metrics: CallMetrics::default(),
         }
     }
 
@@ -109,6 +125,32 @@ impl Context {
     /// Ends all waiting calls, and asks whoever runs the node to stop it.
     pub fn request_stop(&self) {
         self.stop.send_replace(true);
+        if let Some((_, listeners)) = lock(&self.feed).take() {
+            listeners.iter().for_each(JoinHandle::abort);
+        }
+    }
+
+    /// What happens on this node, numbered and kept for a while; from the first time that somebody asks on. Must be
+    /// called within a tokio runtime.
+    pub(crate) fn feed(self: &Arc<Self>) -> Arc<Feed> {
+        let mut feed = lock(&self.feed);
+        let (feed, _) = feed.get_or_insert_with(|| Feed::start(std::slice::from_ref(self)));
+        Arc::clone(feed)
+    }
+
+    /// How many transactions the chain has up to each height, as far as somebody has asked.
+    pub(crate) fn tx_totals(&self) -> MutexGuard<'_, TxTotals> {
+        lock(&self.tx_totals)
+    }
+
+    /// How RPC is used.
+    pub(crate) fn call_metrics(&self) -> &CallMetrics {
+        &self.call_metrics
+    }
+
+    /// The blocks that `getwork` has handed out.
+    pub(crate) fn outstanding(&self) -> MutexGuard<'_, Outstanding> {
+        lock(&self.outstanding)
     }
 
     /// The last picture.
@@ -195,14 +237,21 @@ impl Context {
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, (&'static str, Instant)>> {
-        // no call holds the lock while it does anything that could panic
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 
     /// The first of `count` numbers in a row that no other template of this process has, and most likely none of another.
     pub(crate) fn reserve_extranonces(&self, count: u64) -> u64 {
         self.templates.fetch_add(count, Ordering::Relaxed)
     }
+}
+
+/// The feed and the tasks that fill it.
+type RunningFeed = (Arc<Feed>, Vec<JoinHandle<()>>);
+
+/// None of what is locked here is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Files that vanish meanwhile count nothing.

@@ -9,6 +9,7 @@ use tine_node::mempool::{Estimate, EstimateMode, MAX_TARGET};
 
 use super::amount::Coins;
 use super::error::{Code, RpcError};
+use super::examples;
 use super::mempool::fee_rate;
 use super::registry::{
     self, Call, Category, Handler, Kind, Method, Outcome, Param, answer, optional, required,
@@ -51,6 +52,13 @@ pub(crate) const METHODS: &[Method] = &[
         params: &[optional("command", Kind::Text, "A method.")],
         help: "All methods, or all there is to say about one.",
         handler: Handler::Now(help),
+    },
+    Method {
+        name: "rpc.discover",
+        category: Category::Control,
+        params: &[],
+        help: "This interface as an OpenRPC document, by the name that OpenRPC gives the method.",
+        handler: Handler::Now(|_| answer(&openrpc())),
     },
     Method {
         name: "stop",
@@ -142,6 +150,10 @@ fn openrpc() -> Value {
                 "paramStructure": "either",
                 "params": method.params.iter().map(param).collect::<Vec<_>>(),
                 "result": { "name": "result", "schema": {} },
+                "examples": [{
+                    "name": "example",
+                    "params": examples::params(method).collect::<Vec<Value>>(),
+                }],
             })
         })
         .collect();

@@ -26,6 +26,8 @@ pub enum Code {
     NotConnected = -9,
     /// `RPC_CLIENT_IN_INITIAL_DOWNLOAD`.
     InitialDownload = -10,
+    /// `RPC_WALLET_INVALID_LABEL_NAME`.
+    InvalidLabel = -11,
     /// `RPC_WALLET_UNLOCK_NEEDED`.
     WalletLocked = -13,
     /// `RPC_WALLET_PASSPHRASE_INCORRECT`.
@@ -34,6 +36,8 @@ pub enum Code {
     WalletNotFound = -18,
     /// `RPC_WALLET_NOT_SPECIFIED`.
     WalletNotSpecified = -19,
+    /// `RPC_WALLET_ALREADY_LOADED`.
+    WalletAlreadyLoaded = -35,
     /// `RPC_DATABASE_ERROR`.
     Database = -20,
     /// `RPC_DESERIALIZATION_ERROR`.
@@ -52,6 +56,8 @@ pub enum Code {
     InWarmup = -28,
     /// `RPC_CLIENT_NODE_NOT_CONNECTED`.
     NodeNotConnected = -29,
+    /// `RPC_CLIENT_INVALID_IP_OR_SUBNET`.
+    ClientInvalidIpOrSubnet = -30,
     /// `RPC_INVALID_REQUEST`.
     InvalidRequest = -32600,
     /// `RPC_METHOD_NOT_FOUND`.

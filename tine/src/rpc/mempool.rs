@@ -51,7 +51,7 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Blockchain,
         params: &[],
         help: "The mempool in sum.",
-        handler: Handler::Now(get_mempool_info),
+        handler: Handler::Now(|call| answer(&info(&call.context))),
     },
     Method {
         name: "getprioritisedtransactions",
@@ -215,15 +215,19 @@ fn relatives(call: &Call, of: fn(&Mempool, &Entry) -> BTreeSet<Txid>) -> Outcome
 }
 
 fn get_raw_mempool(call: &Call) -> Outcome {
+    contents(&call.context, call.params.flag(0, false)?, call.params.flag(1, false)?)
+}
+
+/// `getrawmempool`, and `/rest/mempool/contents.json`.
+pub(crate) fn contents(context: &Context, verbose: bool, with_sequence: bool) -> Outcome {
     #[derive(Serialize)]
     struct WithSequence {
         txids: Vec<Txid>,
         mempool_sequence: u64,
     }
-    let view = call.context.view();
+    let view = context.view();
     let pool = &view.mempool;
-    let with_sequence = call.params.flag(1, false)?;
-    if call.params.flag(0, false)? {
+    if verbose {
         if with_sequence {
             return Err(RpcError::invalid("Verbose results cannot contain mempool sequence values."));
         }
@@ -241,25 +245,26 @@ pub(crate) fn fee_rate(units_per_kb: u64) -> Coins {
     Coins(Amount(units_per_kb))
 }
 
-fn get_mempool_info(call: &Call) -> Outcome {
-    #[derive(Serialize)]
-    struct Info {
-        loaded: bool,
-        size: usize,
-        bytes: u64,
-        usage: u64,
-        total_fee: Coins,
-        maxmempool: u64,
-        mempoolminfee: Coins,
-        minrelaytxfee: Coins,
-        incrementalrelayfee: Coins,
-        unbroadcastcount: usize,
-        fullrbf: bool,
-    }
-    let context: &Context = &call.context;
+/// `getmempoolinfo`.
+#[derive(Serialize)]
+pub(crate) struct MempoolInfo {
+    loaded: bool,
+    size: usize,
+    bytes: u64,
+    usage: u64,
+    total_fee: Coins,
+    maxmempool: u64,
+    mempoolminfee: Coins,
+    minrelaytxfee: Coins,
+    incrementalrelayfee: Coins,
+    unbroadcastcount: usize,
+    fullrbf: bool,
+}
+
+pub(crate) fn info(context: &Context) -> MempoolInfo {
     let view = context.view();
     let (pool, limits) = (&view.mempool, view.mempool.limits());
-    answer(&Info {
+    MempoolInfo {
         loaded: context.mempool_files.as_ref().is_none_or(|files| files.is_loaded()),
         size: pool.len(),
         bytes: pool.bytes(),
@@ -271,7 +276,7 @@ fn get_mempool_info(call: &Call) -> Outcome {
         incrementalrelayfee: fee_rate(INCREMENTAL_FEE),
         unbroadcastcount: 0,
         fullrbf: limits.full_rbf,
-    })
+    }
 }
 
 fn get_tx_spending_prevout(call: &Call) -> Outcome {

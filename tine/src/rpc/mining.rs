@@ -189,9 +189,9 @@ fn generate_one(context: &Context, lock: Lock, tries: &mut u64) -> Result<Search
     let hash = block.hash();
     match context.node.submit_blocking(Submission::Block(Arc::new(block)))? {
         Ok(Accepted::Connected(_)) => Ok(Search::Connected(hash)),
-        Ok(Accepted::SideBranch(_) | Accepted::Duplicate(_) | Accepted::Inconclusive(_)) => {
-            Ok(Search::Overtaken)
-        }
+        Ok(Accepted::SideBranch(_) | Accepted::Duplicate(_)) => Ok(Search::Overtaken),
+        // its parent is here, so it is its time that has not come: another would wait as well
+        Ok(Accepted::Inconclusive(_)) => Err(refused(Reject::TimeTooNew)),
         Ok(Accepted::Transaction(_)) => {
             Err(RpcError::new(Code::Internal, "the node took the block for a transaction"))
         }

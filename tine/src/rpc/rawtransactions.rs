@@ -91,8 +91,8 @@ fn decode_raw_transaction(call: &Call) -> Outcome {
 pub(crate) type ReadBlock = (Arc<BlockInfo>, Arc<Block>);
 
 /// A transaction, and the block it was found in.
-struct Found {
-    tx: Arc<Transaction>,
+pub(crate) struct Found {
+    pub(crate) tx: Arc<Transaction>,
     block: Option<ReadBlock>,
 }
 
@@ -120,6 +120,16 @@ fn get_raw_transaction(call: &Call) -> Outcome {
         return answer(&digits::encode(&found.tx.to_bytes()));
     }
     answer(&describe(context, &view, &found, named.is_some(), verbosity >= 2)?)
+}
+
+/// A transaction of the mempool, or of the active chain as far as it can be found.
+pub(crate) fn find_transaction(context: &Context, txid: &Txid) -> Result<Found, RpcError> {
+    find_anywhere(context, &context.view(), txid)
+}
+
+/// The transaction in words, with the block that it is in.
+pub(crate) fn transaction_json(context: &Context, found: &Found) -> Result<TransactionJson, RpcError> {
+    describe(context, &context.view(), found, false, false)
 }
 
 fn describe(

@@ -12,8 +12,9 @@ use super::envelope::RawParams;
 use super::error::{Code, RpcError};
 use super::params::Params;
 use super::{
-    blockchain, control, explain, forkchoice, mempool, mining, network, packages, rawtransactions, tine,
-    wallet, wallet_lists, wallets, watch,
+    blockchain, blocks_in, clock, connections, control, events, examples, explain, forkchoice, getwork,
+    mempool, mining, network, packages, proofs, rawbuild, rawtransactions, stats, tine, wallet,
+    wallet_actions, wallet_addresses, wallet_lists, wallets, watch,
 };
 
 /// What a method gives: JSON text, so that numbers are written exactly.
@@ -184,23 +185,34 @@ impl Method {
             let kind = param.kind.json();
             text.push_str(&format!("{}. {}    ({kind}, {need}) {}\n", place + 1, param.name(), param.help));
         }
+        text.push_str(&examples::text(self.name));
         text
     }
 }
 
 static METHODS: LazyLock<BTreeMap<&'static str, &'static Method>> = LazyLock::new(|| {
-    let tables: [&'static [Method]; 14] = [
+    let tables: [&'static [Method]; 24] = [
         blockchain::METHODS,
+        blocks_in::METHODS,
+        clock::METHODS,
+        connections::METHODS,
         control::METHODS,
+        events::METHODS,
         explain::METHODS,
         forkchoice::METHODS,
+        getwork::METHODS,
         mempool::METHODS,
         mining::METHODS,
         network::METHODS,
         packages::METHODS,
+        proofs::METHODS,
+        rawbuild::METHODS,
         rawtransactions::METHODS,
+        stats::METHODS,
         tine::METHODS,
         wallet::METHODS,
+        wallet_actions::METHODS,
+        wallet_addresses::METHODS,
         wallet_lists::METHODS,
         wallets::METHODS,
         watch::METHODS,

@@ -7,28 +7,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::{Path, Request as HttpRequest, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use tine_chain::block::MAX_BLOCK_SIZE;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::auth::{Cookie, Credentials, FAILURE_DELAY};
 use super::context::Context;
+use super::cookie::Cookie;
 use super::envelope::{self, Answer, Body, Request};
 use super::error::{Code, RpcError};
 use super::registry::{self, Handler, Outcome};
 use super::rest;
 use super::sends::Sends;
 use super::transport::{self, AllowedHosts, Limits};
+use super::users::{User, Users};
+use crate::metrics;
+use crate::web::stream;
 
 /// The largest body of a call: the largest block in hexadecimal digits, and room for what is around it.
 pub const MAX_BODY_SIZE: usize = 2 * MAX_BLOCK_SIZE + 1024 * 1024;
+
+/// How long a wrong password waits for its answer (Core: 250 ms, "deter brute-forcing").
+const FAILURE_DELAY: Duration = Duration::from_millis(250);
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -41,8 +48,12 @@ pub struct ServerConfig {
     pub allow_hosts: Vec<String>,
     /// Where to put the cookie; `None`: only `users` may call.
     pub cookie: Option<PathBuf>,
-    /// `user:password` of further callers.
+    /// Further callers: `user:password`, or `user:salt$hash` as Core's `rpcauth.py` writes it.
     pub users: Vec<String>,
+    /// `user:method,method`: such a user may call nothing else (Core: `-rpcwhitelist`).
+    pub whitelists: Vec<String>,
+    /// Whether `/metrics` is there, without a password.
+    pub metrics: bool,
     /// Calls that may wait or run at once; one more is answered 503 (Core: `-rpcworkqueue`, 64).
     pub work_queue: usize,
     /// Calls that may run at once (Core: `-rpcthreads`, 16).
@@ -63,6 +74,8 @@ impl ServerConfig {
             allow_hosts: Vec::new(),
             cookie: None,
             users: Vec::new(),
+            whitelists: Vec::new(),
+            metrics: false,
             work_queue: 64,
             threads: 16,
             waiting: 256,
@@ -90,17 +103,21 @@ impl Server {
         let listener = transport::bind(config.bind).await?;
         let address = listener.local_addr()?;
         let cookie = config.cookie.as_deref().map(Cookie::create).transpose()?;
-        let users = config.users.iter().map(String::as_str).chain(cookie.iter().map(Cookie::credentials));
+        let logins = config.users.iter().map(String::as_str).chain(cookie.iter().map(Cookie::credentials));
+        let users = Users::new(logins, &config.whitelists)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
-            credentials: Credentials::new(users),
+            users,
+            stopped: stopped.clone(),
             queue: Arc::new(Semaphore::new(config.work_queue)),
             workers: Semaphore::new(config.threads),
             waiting: Semaphore::new(config.waiting),
             limits: config.limits,
             context,
         });
-        let router = transport::guarded(router(shared), AllowedHosts::new(address.ip(), &config.allow_hosts));
-        let (stop, stopped) = watch::channel(false);
+        let router = router(shared, config.metrics);
+        let router = transport::guarded(router, AllowedHosts::new(address.ip(), &config.allow_hosts));
         let task = tokio::spawn(transport::serve(listener, router, config.limits, stopped));
         Ok(Self { address, stop, task, cookie })
     }
@@ -122,20 +139,47 @@ impl Server {
 
 struct Shared {
     context: Arc<Context>,
-    credentials: Credentials,
+    users: Users,
+    stopped: watch::Receiver<bool>,
     queue: Arc<Semaphore>,
     workers: Semaphore,
     waiting: Semaphore,
     limits: Limits,
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<Shared>, with_metrics: bool) -> Router {
     let rest = rest::router(Arc::clone(&shared.context));
-    Router::new()
+    let metrics = with_metrics.then(|| metrics::router(Arc::clone(&shared.context)));
+    let router = Router::new()
         .route("/", any(serve_root_call))
         .route("/wallet/{name}", any(serve_wallet_call))
+        .route("/events", get(serve_events))
         .with_state(shared)
-        .nest("/rest", rest)
+        .nest("/rest", rest);
+    metrics.into_iter().fold(router, Router::merge)
+}
+
+/// What happens on the node, as server-sent events, for whoever may call `tine_events`.
+async fn serve_events(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
+    let headers = request.headers().clone();
+    let user = match let_in(&shared, authorization(&headers)).await {
+        Ok(user) => user,
+        Err(response) => return response,
+    };
+    if !user.may_call("tine_events") {
+        return forbidden(&user, "tine_events");
+    }
+    stream::follow(&shared.context.feed(), &headers, shared.stopped.clone())
+}
+
+fn forbidden(user: &User, method: &str) -> Response {
+    tracing::warn!(user = user.name, method, "JSON-RPC call that is not on the user's whitelist");
+    let message = format!("RPC User {} not allowed to call method {method}\n", user.name);
+    (StatusCode::FORBIDDEN, message).into_response()
+}
+
+fn authorization(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("").to_owned())
 }
 
 async fn serve_root_call(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
@@ -160,30 +204,38 @@ async fn serve_call(shared: Arc<Shared>, wallet: Option<Arc<str>>, request: Http
         return refuse(StatusCode::METHOD_NOT_ALLOWED, "JSONRPC server handles only POST requests");
     }
     // a body can't be shared between threads, so nothing of the request may be borrowed across an await
-    let header = request.headers().get(header::AUTHORIZATION);
-    let header = header.map(|value| value.to_str().unwrap_or("").to_owned());
-    if let Some(response) = refuse_stranger(&shared, header).await {
-        return response;
-    }
-    match read_body(&shared, request).await {
-        Ok(body) => match run(&shared, wallet, body).await {
-            Ok(answer) => respond(answer),
-            Err(response) => response,
-        },
+    let answered = async {
+        let user = let_in(&shared, authorization(request.headers())).await?;
+        let body = read_body(&shared, request).await?;
+        run(&shared, &user, wallet, body).await
+    };
+    match answered.await {
+        Ok(answer) => respond(answer),
         Err(response) => response,
     }
 }
 
-async fn refuse_stranger(shared: &Shared, header: Option<String>) -> Option<Response> {
+/// Who is calling, if that is anybody who may.
+async fn let_in(shared: &Shared, header: Option<String>) -> Result<Arc<User>, Response> {
     if let Some(header) = header {
-        if shared.credentials.allow(&header) {
-            return None;
+        if let Some(user) = shared.users.find(&header) {
+            return Ok(user);
         }
         tracing::warn!("JSON-RPC call with a wrong password");
         tokio::time::sleep(FAILURE_DELAY).await;
     }
     let ask = (header::WWW_AUTHENTICATE, "Basic realm=\"jsonrpc\"");
-    Some((StatusCode::UNAUTHORIZED, [ask, (header::CONNECTION, "close")], "").into_response())
+    Err((StatusCode::UNAUTHORIZED, [ask, (header::CONNECTION, "close")], "").into_response())
+}
+
+/// The first method of a body that a user may not call (Core refuses a batch as a whole).
+fn not_allowed<'a>(user: &User, body: &'a Body) -> Option<&'a str> {
+    let method = |item: &'a envelope::Parsed| item.as_ref().ok().map(|request| request.method.as_str());
+    let refused = |method: &&str| !user.may_call(method);
+    match body {
+        Body::Single(item) => method(item).filter(refused),
+        Body::Batch(items) => items.iter().filter_map(method).find(refused),
+    }
 }
 
 async fn read_body(shared: &Shared, request: HttpRequest) -> Result<axum::body::Bytes, Response> {
@@ -204,6 +256,7 @@ async fn read_body(shared: &Shared, request: HttpRequest) -> Result<axum::body::
 /// Runs what the body holds on a worker's thread; a single call that waits for something waits here instead.
 async fn run(
     shared: &Arc<Shared>,
+    user: &User,
     wallet: Option<Arc<str>>,
     body: axum::body::Bytes,
 ) -> Result<Answer, Response> {
@@ -213,6 +266,9 @@ async fn run(
         Ok(body) => body,
         Err(error) => return Ok(Answer::unreadable(error)),
     };
+    if let Some(method) = not_allowed(user, &body) {
+        return Err(forbidden(user, method));
+    }
     if let Body::Single(Ok(request)) = &body
         && let Some(Handler::Wait(_)) = registry::find(&request.method).map(|method| method.handler)
     {
@@ -226,6 +282,7 @@ async fn run(
             Ok((Handler::Now(run), call)) => run(&call),
             Err(error) => Err(error),
         };
+        count_error(&shared.context, &outcome);
         return Ok(Answer::single(&envelope, &outcome));
     }
     let _worker = shared.workers.acquire().await.expect("the semaphore is never closed");
@@ -238,13 +295,14 @@ async fn run(
             Body::Single(_) => None,
         };
         envelope::execute(body, |place, method, params| {
-            if let Some(outcome) = sends.as_mut().and_then(|sends| sends.answer(&context, place)) {
-                return outcome;
-            }
-            match registry::prepare(&context, wallet.as_ref(), method, params)? {
-                (Handler::Now(run), call) => run(&call),
-                (Handler::Wait(wait), call) => runtime.block_on(wait(call)),
-            }
+            let sent = sends.as_mut().and_then(|sends| sends.answer(&context, place));
+            let outcome =
+                sent.unwrap_or_else(|| match registry::prepare(&context, wallet.as_ref(), method, params)? {
+                    (Handler::Now(run), call) => run(&call),
+                    (Handler::Wait(wait), call) => runtime.block_on(wait(call)),
+                });
+            count_error(&context, &outcome);
+            outcome
         })
     };
     Ok(tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
@@ -253,6 +311,12 @@ async fn run(
         let outcome: Outcome = Err(RpcError::new(Code::Internal, message));
         Answer::single(&envelope::Envelope::default(), &outcome)
     }))
+}
+
+fn count_error(context: &Context, outcome: &Outcome) {
+    if let Err(error) = outcome {
+        context.call_metrics().failed(error.code);
+    }
 }
 
 fn respond(answer: Answer) -> Response {

@@ -1,6 +1,7 @@
 //! The wallets of a node: kept in its directory, driven by its notices, asked over RPC. This process signs, as Core's
 //! does: a key leaves its keystore only into the memory of the node that it was unlocked on.
 
+mod alter;
 mod open;
 mod spend;
 mod watch;
@@ -16,7 +17,7 @@ use tine_node::mempool::Mempool;
 use tine_wallet::{CoinState, HistoryEntry as Entry, KeyRef, Keychain, Status, Wallet, WalletError};
 
 use crate::dirs;
-use crate::driver::{self, NodeHandle, Stopped};
+use crate::driver::{NodeHandle, Stopped};
 use crate::methods::{
     Balance, HistoryEntry, PaymentState, WalletCoin, WalletMade, WalletNew, WalletRestore, WalletSummary,
 };
@@ -163,7 +164,7 @@ impl WalletService {
         }
         if !open.mempool.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &view.mempool)) {
             let transactions: Vec<_> = view.mempool.entries().map(|entry| Arc::clone(&entry.tx)).collect();
-            open.wallet.sync_mempool(&transactions, driver::now());
+            open.wallet.sync_mempool(&transactions, self.node.clock().now());
             open.mempool = Some(Arc::clone(&view.mempool));
         }
         Ok(())
@@ -328,7 +329,7 @@ impl WalletService {
         passphrase: &str,
         seconds: Option<u64>,
     ) -> Result<(), WalletsError> {
-        let until = seconds.map(|seconds| driver::now() + std::time::Duration::from_secs(seconds));
+        let until = seconds.map(|seconds| self.node.clock().now() + std::time::Duration::from_secs(seconds));
         self.with(name, |open| Ok(open.wallet.unlock(passphrase, until)?))
     }
 

@@ -10,7 +10,6 @@ use tine_node::event::Submission;
 use tine_wallet::{FeeRate, Payment, SendRequest, WalletError};
 
 use super::{Open, WalletService, WalletsError, lock};
-use crate::driver;
 use crate::methods::{Send, Sent, SentInput, SentOutput};
 
 impl WalletService {
@@ -34,36 +33,43 @@ impl WalletService {
         let (name, wallet) = self.find(payer.as_deref())?;
         let mut open = lock(&wallet);
         self.settle(&mut open)?;
-        let payment = self.pay(&mut open, &order, request)?;
+        let payment = self.pay(&mut open, &order, request.passphrase.as_deref(), request.dry_run)?;
         open.wallet.save()?;
         Ok(sent(name, &address, amount, &payment))
     }
 
     /// What is paid when nobody says: the least that the mempool takes now, at least the wallet's own choice.
-    fn fee_rate(&self) -> FeeRate {
+    pub(super) fn fee_rate(&self) -> FeeRate {
         FeeRate(self.node.view().mempool.min_fee_rate().units_per_kilobyte().max(FeeRate::DEFAULT.0))
     }
 
-    fn pay(&self, open: &mut Open, order: &SendRequest, request: &Send) -> Result<Payment, WalletsError> {
+    /// Builds and signs; submits too, unless it is only a rehearsal.
+    pub(super) fn pay(
+        &self,
+        open: &mut Open,
+        order: &SendRequest,
+        passphrase: Option<&str>,
+        dry_run: bool,
+    ) -> Result<Payment, WalletsError> {
         let was_locked = open.wallet.is_locked();
-        if let Some(passphrase) = &request.passphrase
+        if let Some(passphrase) = passphrase
             && was_locked
         {
             open.wallet.unlock(passphrase, None)?;
         }
-        let prepared = open.wallet.prepare(order, driver::now(), rand::random());
+        let prepared = open.wallet.prepare(order, self.node.clock().now(), rand::random());
         if was_locked {
             open.wallet.lock();
         }
         let payment = prepared?;
-        if request.dry_run {
+        if dry_run {
             open.wallet.cancel(&payment);
             return Ok(payment);
         }
         let verdict = self.node.submit_blocking(Submission::Transaction(Arc::clone(&payment.transaction)));
         match verdict {
             Ok(Ok(_)) => {
-                open.wallet.commit(&payment, driver::now());
+                open.wallet.commit(&payment, self.node.clock().now());
                 Ok(payment)
             }
             Ok(Err(reject)) => {

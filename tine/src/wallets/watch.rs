@@ -41,14 +41,14 @@ pub(super) fn run(service: &WalletService, mut notices: Receiver<Arc<Stamped>>) 
         }
         if saved.elapsed() >= SAVE_INTERVAL {
             saved = Instant::now();
-            each(service, save);
+            each(service, |open| save(service, open));
         }
         if resent.is_none_or(|time| time.elapsed() >= RESEND_INTERVAL) && !service.node.view().syncing {
             resent = Some(Instant::now());
             resend(service);
         }
     }
-    each(service, save);
+    each(service, |open| save(service, open));
 }
 
 async fn hear(service: &WalletService, notices: &mut Receiver<Arc<Stamped>>) -> Heard {
@@ -75,8 +75,8 @@ fn each(service: &WalletService, work: impl Fn(&mut Open) -> Result<(), WalletEr
     }
 }
 
-fn save(open: &mut Open) -> Result<(), WalletError> {
-    open.wallet.lock_when_due(driver::now());
+fn save(service: &WalletService, open: &mut Open) -> Result<(), WalletError> {
+    open.wallet.lock_when_due(service.node.clock().now());
     if std::mem::take(&mut open.dirty) { open.wallet.save() } else { Ok(()) }
 }
 

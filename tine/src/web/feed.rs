@@ -20,13 +20,13 @@ const BACKLOG: usize = 4_096;
 
 /// An event: its number, and its JSON on one line.
 #[derive(Debug)]
-pub(super) struct Numbered {
-    pub(super) id: u64,
-    pub(super) json: String,
+pub(crate) struct Numbered {
+    pub(crate) id: u64,
+    pub(crate) json: String,
 }
 
 /// What a browser that knows events up to some number must be told first.
-pub(super) enum Missed {
+pub(crate) enum Missed {
     /// These, in order.
     Events(Vec<Arc<Numbered>>),
     /// They are no longer here, or of another run: it must ask for the state as a whole.
@@ -34,9 +34,9 @@ pub(super) enum Missed {
 }
 
 /// The events of all nodes of the page.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     /// Tells this run of the program from others: numbers begin at 1 in each.
-    pub(super) run: String,
+    pub(crate) run: String,
     kept: Mutex<VecDeque<Arc<Numbered>>>,
     live: broadcast::Sender<Arc<Numbered>>,
     names: BTreeMap<String, String>,
@@ -44,7 +44,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Listens to `nodes` until the tasks are aborted.
-    pub(super) fn start(nodes: &[Arc<Context>]) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+    pub(crate) fn start(nodes: &[Arc<Context>]) -> (Arc<Self>, Vec<JoinHandle<()>>) {
         let identity = |node: &Arc<Context>| {
             let network = node.network.as_ref()?;
             Some((network.identity().to_owned(), node.name.clone()))
@@ -81,12 +81,12 @@ impl Feed {
     }
 
     /// The number of the last event; 0 before the first.
-    pub(super) fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.kept().back().map_or(0, |event| event.id)
     }
 
     /// What a browser that has seen `seen` (`<run>-<number>`) has missed, and what comes from now on.
-    pub(super) fn follow(&self, seen: Option<&str>) -> (Missed, broadcast::Receiver<Arc<Numbered>>) {
+    pub(crate) fn follow(&self, seen: Option<&str>) -> (Missed, broadcast::Receiver<Arc<Numbered>>) {
         // under the lock nothing is published: nothing is missed and nothing comes twice
         let kept = self.kept();
         let live = self.live.subscribe();
@@ -104,7 +104,7 @@ impl Feed {
     }
 
     /// Events kept from `number` on, at most `count`.
-    pub(super) fn since(&self, number: u64, count: usize) -> Vec<Arc<Numbered>> {
+    pub(crate) fn since(&self, number: u64, count: usize) -> Vec<Arc<Numbered>> {
         self.kept().iter().filter(|event| event.id >= number).take(count).cloned().collect()
     }
 
@@ -122,7 +122,7 @@ impl Feed {
     }
 
     /// The name of a node of the page, by its identity.
-    pub(super) fn name_of(&self, identity: &str) -> Option<&str> {
+    pub(crate) fn name_of(&self, identity: &str) -> Option<&str> {
         self.names.get(identity).map(String::as_str)
     }
 
@@ -214,7 +214,7 @@ async fn watch_links(feed: Arc<Feed>, node: Arc<Context>) {
 }
 
 /// Names of the page's nodes that a node is connected to, and cut off from.
-pub(super) fn links(feed: &Feed, status: &tine_p2p::Status) -> Value {
+pub(crate) fn links(feed: &Feed, status: &tine_p2p::Status) -> Value {
     let mut peers: Vec<&str> = status.peers.iter().filter_map(|peer| feed.name_of(&peer.identity)).collect();
     peers.sort_unstable();
     let mut cut: Vec<&str> = status.cut.iter().filter_map(|identity| feed.name_of(identity)).collect();

@@ -8,35 +8,31 @@
 //! call carries a token that only this page's own text holds. Buttons work on networks whose coins are worth nothing,
 //! and on loopback only.
 
-mod feed;
+pub(crate) mod feed;
 mod past;
 mod state;
+pub(crate) mod stream;
 mod tree;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::stream::{self, Stream, StreamExt as _};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 use tine_chain::params::Network;
 use tine_lab::replay::Run;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::feed::{Feed, Missed, Numbered};
+use self::feed::Feed;
 use self::past::Past;
 use crate::rpc::transport::{self, AllowedHosts, Limits};
 use crate::rpc::{Context, local};
@@ -54,8 +50,6 @@ const MAX_CALL: usize = 64 * 1024;
 const MAX_HISTORY: usize = 5_000;
 /// Connections at once: each open page holds one.
 const MAX_CONNECTIONS: usize = 2_048;
-/// How often an idle stream says that it is there.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// What the page's buttons do.
 const CONTROLS: [&str; 6] =
@@ -268,46 +262,8 @@ async fn history(State(shared): State<Arc<Shared>>, Query(since): Query<Since>) 
 
 /// Server-sent events: first what was missed, then everything as it happens.
 async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let (missed, live) = shared.subject.feed.follow(seen);
-    let run = shared.subject.feed.run.clone();
-    let first = match missed {
-        Missed::Events(events) => events.iter().map(|event| sse(&run, event)).collect(),
-        // with the number up to which the state, asked for after this, holds everything
-        Missed::Everything => {
-            vec![
-                Event::default()
-                    .event("reset")
-                    .id(format!("{run}-{}", shared.subject.feed.last()))
-                    .data("{}"),
-            ]
-        }
-    };
-    let live = stream::unfold((live, run, false), |(mut live, run, ended)| async move {
-        if ended {
-            return None;
-        }
-        match live.recv().await {
-            Ok(event) => Some((sse(&run, &event), (live, run, false))),
-            // too slow: it comes back and is told what it missed
-            Err(RecvError::Lagged(_)) => Some((Event::default().comment("behind"), (live, run, true))),
-            Err(RecvError::Closed) => None,
-        }
-    });
-    let mut stopped = shared.stopped.clone();
-    let until = async move { transport::raised(&mut stopped).await };
-    let all = stream::iter(first).chain(live).take_until(Box::pin(until)).map(Ok::<_, Infallible>);
-    respond_with(all)
+    stream::follow(&shared.subject.feed, &headers, shared.stopped.clone())
 }
-
-fn respond_with(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
-}
-
-fn sse(run: &str, event: &Numbered) -> Event {
-    Event::default().id(format!("{run}-{}", event.id)).data(&event.json)
-}
-
 /// Runs a call for whoever has read the page.
 async fn call(
     State(shared): State<Arc<Shared>>,

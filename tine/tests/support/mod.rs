@@ -22,6 +22,7 @@ use tine_chain::params::{Network, Params};
 use tine_chain::policy::Policy;
 use tine_chain::signature;
 use tine_chain::store::memory::MemoryStore;
+use tine_node::event::Event;
 use tine_node::{Node, NodeConfig, Participant};
 use tokio::runtime::Runtime;
 
@@ -47,30 +48,43 @@ impl TestNode {
 
     /// A node of another network than regtest.
     pub(crate) fn on(network: Network) -> Self {
-        Self::build(network, |config| config, &[])
+        Self::build(network, |config| config, &[], false)
     }
 
     /// A node with these development wallets.
     pub(crate) fn with_wallets(names: &[&str]) -> Self {
-        Self::build(Network::Regtest, |config| config, names)
+        Self::build(Network::Regtest, |config| config, names, false)
     }
 
     /// A node whose server is set up otherwise.
     pub(crate) fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
-        Self::build(Network::Regtest, configure, &[])
+        Self::build(Network::Regtest, configure, &[], false)
+    }
+
+    /// A node that listens for peers on loopback.
+    pub(crate) fn with_network() -> Self {
+        Self::build(Network::Regtest, |config| config, &[], true)
     }
 
     fn build(
-        network: Network,
+        chain: Network,
         configure: impl FnOnce(ServerConfig) -> ServerConfig,
         wallets: &[&str],
+        network: bool,
     ) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
-        let params = Params::of(network);
+        let params = Params::of(chain);
         let chain = Chain::open(params.clone(), Box::new(MemoryStore::new()), ChainOptions::default())
             .expect("an empty store opens");
         let node = Node::new(chain, NodeConfig::new(params));
-        let (handle, driver) = Driver::start("test", Participant::honest(node), None).expect("a thread");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let network = network.then(|| runtime.block_on(listen(node.chain().params())));
+        let p2p = network.as_ref().map(|(p2p, _)| p2p.clone());
+        let (handle, driver) = Driver::start("test", Participant::honest(node), network).expect("a thread");
         let mut context = Context::new("test", handle);
         context.mining_lock = Some(Policy::key(signature::public_key(&SECRET)).lock());
         let mut wallet_thread = None;
@@ -81,12 +95,8 @@ impl TestNode {
             context.wallets = Some(service);
             wallet_thread = Some(thread);
         }
+        context.network = p2p;
         let context = Arc::new(context);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
         let cookie = dir.path().join(".cookie");
         let config = configure(ServerConfig {
             cookie: Some(cookie.clone()),
@@ -169,6 +179,17 @@ impl Drop for TestNode {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A network of an identity of its own, on a free port of loopback.
+async fn listen(params: &Params) -> (tine_p2p::Network, tokio::sync::mpsc::Receiver<Event>) {
+    let identity = tine_p2p::Identity::Seed(rand::random());
+    let mut config = tine_p2p::Config::new(params.genesis.hash(), identity);
+    config.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+    config.connect_only = true;
+    config.mdns = false;
+    config.kademlia = false;
+    tine_p2p::start(config).await.expect("a free port")
 }
 
 /// The regtest address of a secret key.

@@ -1,21 +1,12 @@
-//! Who may call: the cookie file and Basic authentication, as in Bitcoin Core.
+//! The cookie file, as in Bitcoin Core.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use subtle::{Choice, ConstantTimeEq};
-use tine_chain::hash::sha256;
 
 /// The user of the cookie file.
 pub const COOKIE_USER: &str = "__cookie__";
-
-/// How long a wrong password waits for its answer (Core: 250 ms, "deter brute-forcing").
-pub(crate) const FAILURE_DELAY: Duration = Duration::from_millis(250);
 
 /// `<datadir>/<network>/.cookie`: a password that is new at each start, readable by its owner only.
 ///
@@ -74,31 +65,6 @@ fn remove_plain_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Everyone who may call, as digests of `user:password`.
-#[derive(Clone)]
-pub(crate) struct Credentials(Vec<[u8; 32]>);
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({} users)", self.0.len())
-    }
-}
-
-impl Credentials {
-    /// Those whose `user:password` is in the list.
-    pub(crate) fn new<'a>(list: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(list.into_iter().map(|credentials| sha256(credentials.as_bytes())).collect())
-    }
-
-    /// Whether an `Authorization` header is that of one of them; the time taken says nothing about how close it was.
-    pub(crate) fn allow(&self, header: &str) -> bool {
-        let Some(encoded) = header.strip_prefix("Basic ") else { return false };
-        let Ok(given) = BASE64_STANDARD.decode(encoded.trim()) else { return false };
-        let given = sha256(&given);
-        self.0.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&given)).into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -136,18 +102,5 @@ mod tests {
         assert!(Cookie::create(&dir.path().join("nowhere/.cookie")).is_err());
         fs::create_dir(dir.path().join("directory")).unwrap();
         assert!(Cookie::create(&dir.path().join("directory")).is_err());
-    }
-
-    #[test]
-    fn rpc_01_only_the_right_words_open() {
-        let known = Credentials::new(["alice:secret", "bob:pass:word"]);
-        let basic = |text: &str| format!("Basic {}", BASE64_STANDARD.encode(text));
-        assert!(known.allow(&basic("alice:secret")));
-        assert!(known.allow(&basic("bob:pass:word")));
-        for wrong in ["alice:secreT", "alice:", ":", "", "alice:secret ", "bob:secret", "alice:secret\0"] {
-            assert!(!known.allow(&basic(wrong)), "{wrong}");
-        }
-        assert!(!known.allow("Bearer x") && !known.allow("Basic !!!") && !known.allow("basic"));
-        assert!(!Credentials::new([]).allow(&basic("")));
     }
 }
