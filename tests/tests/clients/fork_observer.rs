@@ -12,7 +12,7 @@ use tine_chain::codec::Decode;
 
 use super::node::{Regtest, text};
 
-/// Requests as fork-observer (through corepc-client and minreq) sends them; `$…` is filled in by what was
+/// Requests as fork-observer (through corepc-client and minreq) sends them, written after its source; `$…` is filled in by what was
 /// answered before.
 const RECORDED: &str = include_str!("../../data/fork_observer.json");
 
@@ -35,10 +35,10 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Sends the request that was recorded under `name`; its result.
+    /// Sends the request called `name`; its result.
     fn call(&self, name: &str, words: &[(&str, Value)]) -> Value {
         let mut body = self.fixtures["rpc"][name].to_string();
-        assert_ne!(body, "null", "{name} was recorded");
+        assert_ne!(body, "null", "there is a request {name}");
         for (word, value) in words {
             body = body.replace(&format!("\"{word}\""), &value.to_string());
         }
