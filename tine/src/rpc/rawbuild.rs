@@ -168,8 +168,7 @@ fn combine_raw_transaction(call: &Call) -> Outcome {
 }
 
 /// A policy in JSON.
-fn policy_json(context: &Context, policy: &Policy) -> Value {
-    let inner = |policy: &Policy| policy_json(context, policy);
+fn policy_json(policy: &Policy) -> Value {
     match policy {
         Policy::Key(key) => json!({ "type": "key", "pubkey": key.to_string() }),
         Policy::Threshold { required, keys } => json!({
@@ -178,17 +177,17 @@ fn policy_json(context: &Context, policy: &Policy) -> Value {
             "pubkeys": keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
         Policy::After { lock_time, policy } => {
-            json!({ "type": "after", "locktime": lock_time, "policy": inner(policy) })
+            json!({ "type": "after", "locktime": lock_time, "policy": policy_json(policy) })
         }
         Policy::Older { sequence, policy } => {
-            json!({ "type": "older", "sequence": sequence, "policy": inner(policy) })
+            json!({ "type": "older", "sequence": sequence, "policy": policy_json(policy) })
         }
         Policy::Hash { digest, policy } => {
-            json!({ "type": "hash", "sha256": hex::encode(digest), "policy": inner(policy) })
+            json!({ "type": "hash", "sha256": hex::encode(digest), "policy": policy_json(policy) })
         }
         Policy::Any(branches) => {
             let branch = |branch: &Branch| match branch {
-                Branch::Revealed(policy) => inner(policy),
+                Branch::Revealed(policy) => policy_json(policy),
                 Branch::Hidden(lock) => json!({ "type": "hidden", "lock": lock.to_string() }),
             };
             json!({ "type": "any", "branches": branches.iter().map(branch).collect::<Vec<_>>() })
@@ -246,7 +245,7 @@ fn decode_script(call: &Call) -> Outcome {
         address,
         lock: policy.lock().to_string(),
         max_witness_size: policy.max_witness_size(),
-        policy: policy_json(&call.context, &policy),
+        policy: policy_json(&policy),
     })
 }
 
