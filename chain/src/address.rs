@@ -25,7 +25,7 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not bech32m: a wrong character, mixed case, a wrong checksum.
-    #[error("not an address: {0}")]
+    #[error("not an address: {}", innermost(.0))]
     Bech32(#[from] CheckedHrpstringError),
     /// A prefix that is no network's.
     #[error("the prefix `{0}` belongs to no network of tine")]
@@ -36,6 +36,15 @@ pub enum AddressError {
     /// Not 32 bytes, or left-over bits that are not zero.
     #[error("an address must hold exactly 32 bytes")]
     Length,
+}
+
+/// What is really wrong: the outer errors of the library only say that something is.
+fn innermost(error: &CheckedHrpstringError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// The networks that have addresses.

@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         bar.set_message(campaign.tally().to_string());
         bar.inc(1);
     }
+    campaign.check_all();
     bar.finish_and_clear();
     println!("{cycles} cycles with seed {seed} in {:.0?}, nothing lost; {}", bar.elapsed(), campaign.tally());
     Ok(())

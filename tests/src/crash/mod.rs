@@ -22,7 +22,8 @@ pub use victim::Victim;
 
 /// Blocks of the branch that loses, in each reorganisation.
 pub const DEPTH: usize = 8;
-/// Acknowledged blocks that are asked for after each kill, the newest; older ones were asked for after earlier kills.
+/// Acknowledged blocks that are asked for after each kill, the newest; older ones were asked for after earlier kills,
+/// and all of them at the end.
 const ASKED: usize = 60;
 /// How long a victim may take to answer again.
 const COMES_BACK: Duration = Duration::from_secs(30);
@@ -280,12 +281,24 @@ impl Campaign {
         self.check();
     }
 
-    /// Nothing acknowledged is lost, and the coins equal a replay.
-    fn check(&self) {
-        for hash in self.acknowledged.iter().rev().take(ASKED) {
+    /// Asks for every block that was ever acknowledged.
+    ///
+    /// # Panics
+    /// When one is lost.
+    pub fn check_all(&self) {
+        self.ask_for(self.acknowledged.len());
+    }
+
+    fn ask_for(&self, newest: usize) {
+        for hash in self.acknowledged.iter().rev().take(newest) {
             let block = self.victim.rpc.try_call("getblock", &json!([hash, 0]));
             assert!(block.is_ok(), "block {hash} was acknowledged: {block:?}");
         }
+    }
+
+    /// Nothing acknowledged is lost, and the coins equal a replay.
+    fn check(&self) {
+        self.ask_for(ASKED);
         let tip = self.victim.rpc.tip().1;
         let (count, hash) = self.source.coins_at(&tip);
         let info = self.victim.rpc.call("gettxoutsetinfo", &json!(["lthash"]));

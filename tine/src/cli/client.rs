@@ -29,7 +29,7 @@ pub struct SendArgs {
     #[arg(value_name = "TO")]
     pub to: String,
     /// How many coins
-    #[arg(value_name = "AMOUNT")]
+    #[arg(value_name = "AMOUNT", allow_negative_numbers = true)]
     pub amount: Amount,
     /// The wallet that pays [default: the one that has --coin, or the node's own]
     #[arg(long, value_name = "WALLET")]
@@ -181,7 +181,7 @@ pub struct FaucetArgs {
     #[arg(value_name = "TO")]
     pub to: String,
     /// How many coins
-    #[arg(value_name = "AMOUNT", default_value = "10")]
+    #[arg(value_name = "AMOUNT", default_value = "10", allow_negative_numbers = true)]
     pub amount: Amount,
     /// Which node
     #[command(flatten)]
