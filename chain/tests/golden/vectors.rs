@@ -8,7 +8,7 @@ use tine_chain::amount::{Amount, COIN};
 use tine_chain::block::{Block, Header};
 use tine_chain::codec::{Decode, Encode, write_compact_size};
 use tine_chain::coins::{Coin, Undo};
-use tine_chain::hash::{BlockHash, Lock, MerkleRoot, TaggedHash, Txid, Wtxid, sha256, sha256d};
+use tine_chain::hash::{BlockHash, MerkleRoot, TaggedHash, Txid, Wtxid, sha256, sha256d};
 use tine_chain::merkle::{MerkleProof, merkle_root};
 use tine_chain::params::{Network, Params};
 use tine_chain::policy::{Policy, PublicKey};

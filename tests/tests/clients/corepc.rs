@@ -1,5 +1,7 @@
 //! The corepc-client crate, for Core 31.
 
+#![expect(deprecated, reason = "its successor has another name and only just begun; the calls are the same")]
+
 use corepc_client::bitcoin::{BlockHash, Network};
 use corepc_client::client_sync::Auth;
 use corepc_client::client_sync::v31::Client;
@@ -19,7 +21,7 @@ fn its_types_take_our_answers() {
     client.check_expected_server_version().expect("we have the shapes of Core 31");
     let info = client.get_blockchain_info().expect("answers").into_model().expect("fits");
     assert_eq!((info.chain, info.blocks, info.initial_block_download), (Network::Regtest, 5, false));
-    assert_eq!(client.get_block_count().expect("answers").into_model().0, 5);
+    assert_eq!(client.get_block_count().expect("answers").0, 5);
     let hash = client.get_block_hash(3).expect("answers").into_model().expect("fits").0;
     assert_eq!(hash.to_string(), blocks[2]);
     let best = client.get_best_block_hash().expect("answers").into_model().expect("fits").0;
@@ -36,13 +38,13 @@ fn its_types_take_our_answers() {
     assert_eq!(mempool.size, 0);
     assert!(client.get_raw_mempool().expect("answers").into_model().expect("fits").0.is_empty());
     let mining = client.get_mining_info().expect("answers").into_model().expect("fits");
-    assert_eq!((mining.blocks, mining.next.height), (5, 6));
+    assert_eq!((mining.blocks, mining.next.map(|next| next.height)), (5, Some(6)));
     let totals = client.get_net_totals().expect("answers");
     assert!(totals.time_millis > 1_700_000_000_000);
     assert!(client.get_peer_info().expect("answers").0.is_empty());
     assert!(client.list_banned().expect("answers").0.is_empty());
     let stats = client.get_chain_tx_stats().expect("answers").into_model().expect("fits");
-    assert_eq!(stats.window_final_block_height, 5);
+    assert_eq!(stats.window_final_block_height, Some(5));
     assert!(client.uptime().expect("answers") < 600);
     let waited = client.call::<serde_json::Value>("waitfornewblock", &[json!(50)]).expect("answers");
     assert_eq!(text(&waited["hash"]), blocks[4]);

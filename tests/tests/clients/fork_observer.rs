@@ -75,9 +75,9 @@ fn its_calls_are_answered_as_it_wants_them() {
     let node = Regtest::start();
     node.generate(20);
     let stale = node.generate(2);
-    node.rpc.call("invalidateblock", &json!([stale[0]]));
+    let _ = node.rpc.call("invalidateblock", &json!([stale[0]]));
     let active = node.rpc.call("generatetoaddress", &json!([3, super::node::address([9; 32])]));
-    node.rpc.call("reconsiderblock", &json!([stale[0]]));
+    let _ = node.rpc.call("reconsiderblock", &json!([stale[0]]));
     let replay = Replay { node: &node, fixtures: serde_json::from_str(RECORDED).expect("JSON") };
 
     let info = replay.call("getnetworkinfo", &[]);

@@ -57,7 +57,7 @@ fn whoever_listens_hears_it_and_goes_on_where_it_stopped() {
         assert!(status.contains("200"), "{status}");
         let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
         assert!(
-            head.iter().any(|line| line.to_ascii_lowercase() == "content-type: text/event-stream"),
+            head.iter().any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")),
             "{head:?}"
         );
         lines

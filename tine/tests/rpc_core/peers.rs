@@ -45,9 +45,11 @@ fn nodes_are_added_counted_banned_and_taken_back() {
     assert_eq!(code(call("getaddednodeinfo", json!(["127.0.0.1:1"]))), -24);
     let hash = generate(&bob, 3, &SECRET)[2];
     until("alice has bob's blocks", || call("getbestblockhash", json!([])).unwrap() == json!(hash));
-    let totals = call("getnettotals", json!([])).unwrap();
-    let bytes = |name: &str| totals[name].as_u64().unwrap();
-    assert!(bytes("totalbytesrecv") > 3 * 80 && bytes("totalbytessent") > 0, "{totals}");
+    until("what it took is counted", || {
+        let totals = call("getnettotals", json!([])).unwrap();
+        let bytes = |name: &str| totals[name].as_u64().unwrap();
+        bytes("totalbytesrecv") > 3 * 80 && bytes("totalbytessent") > 0
+    });
     assert_eq!(call("ping", json!([])).unwrap(), Value::Null);
     let id = call("getpeerinfo", json!([])).unwrap()[0]["id"].clone();
     let tip = call("getblockfrompeer", json!([hash, id])).unwrap_err();
