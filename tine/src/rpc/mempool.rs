@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tine_chain::amount::Amount;
 use tine_chain::hash::{Txid, Wtxid};
 use tine_chain::transaction::OutPoint;
-use tine_node::mempool::{Entry, INCREMENTAL_FEE, Mempool};
+use tine_node::mempool::{Entry, INCREMENTAL_FEE, MAX_PACKAGE_COUNT, MAX_PACKAGE_SIZE, Mempool};
 
 use super::amount::Coins;
 use super::context::Context;
@@ -259,6 +259,15 @@ pub(crate) struct MempoolInfo {
     incrementalrelayfee: Coins,
     unbroadcastcount: usize,
     fullrbf: bool,
+    /// Thresholds are spelled out in witnesses, whoever they pay: nothing is forbidden.
+    permitbaremultisig: bool,
+    /// Outputs carry a lock and nothing else.
+    maxdatacarriersize: u64,
+    /// Core limits clusters; ours are limits of an entry with all its ancestors, and with all its descendants.
+    limitclustercount: u32,
+    limitclustersize: u64,
+    /// Blocks are filled by ancestor fee rate, which is good but not always the best.
+    optimal: bool,
 }
 
 pub(crate) fn info(context: &Context) -> MempoolInfo {
@@ -276,6 +285,11 @@ pub(crate) fn info(context: &Context) -> MempoolInfo {
         incrementalrelayfee: fee_rate(INCREMENTAL_FEE),
         unbroadcastcount: 0,
         fullrbf: limits.full_rbf,
+        permitbaremultisig: true,
+        maxdatacarriersize: 0,
+        limitclustercount: MAX_PACKAGE_COUNT,
+        limitclustersize: MAX_PACKAGE_SIZE,
+        optimal: false,
     }
 }
 
