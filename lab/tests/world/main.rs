@@ -40,8 +40,15 @@ fn two_thousand_blocks_keep_the_devnets_pace() {
     // "every 20 blocks": Bitcoin's off-by-one measures 19 intervals as if they were 20 (5.26 s), and a window that short
     // overshoots more than it undershoots, because 1/x is convex; between nodes on one machine hardly a block is lost
     let latency = (Duration::from_millis(1), Duration::from_millis(5));
-    let outcome =
-        run(Scenario { seed: 1, nodes: 4, degree: 4, latency, blocks: 2_000, ..Scenario::default() });
-    assert_eq!(outcome.tips, 1);
-    assert!((5.3..=5.6).contains(&outcome.mean_interval_secs), "{outcome:?}");
+    // one run of 2,000 blocks lies 0.06 s beside the mean of many, more or less
+    let seeds = 1..=12;
+    let count = seeds.clone().count() as f64;
+    let mean_of = |seed| {
+        let outcome =
+            run(Scenario { seed, nodes: 4, degree: 4, latency, blocks: 2_000, ..Scenario::default() });
+        assert_eq!(outcome.tips, 1, "{outcome:?}");
+        outcome.mean_interval_secs
+    };
+    let mean = seeds.map(mean_of).sum::<f64>() / count;
+    assert!((5.3..=5.6).contains(&mean), "{mean}");
 }
