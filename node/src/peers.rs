@@ -98,7 +98,7 @@ pub enum SyncState {
     Headers,
     /// We know its headers and lack bodies of them.
     Blocks,
-    /// We have all that it has.
+    /// We have all that it has, as far as it is better than what we have.
     Synced,
 }
 
@@ -113,6 +113,9 @@ pub struct PeerState {
     pub since: Time,
     /// The best header that it is known to have.
     pub best: Option<PeerTip>,
+    /// The last block of its latest answer to a question for headers. That is on its own chain, and so it serves it;
+    /// what it has only gossiped it may not have whole.
+    pub(crate) told: Option<BlockHash>,
     /// The height of the first header that it named (Core: `startingheight`).
     pub starting_height: Option<u32>,
     /// When it last gave us a block that we did not have (Core: `last_block`).
@@ -155,6 +158,7 @@ impl PeerState {
             info,
             since: now,
             best: None,
+            told: None,
             starting_height: None,
             last_block: None,
             last_transaction: None,

@@ -91,6 +91,11 @@ impl Presync {
         }
     }
 
+    /// The block after which the next headers are wanted.
+    pub(crate) fn asks_after(&self) -> BlockHash {
+        self.last.hash
+    }
+
     /// Takes in an answer; `full`: the peer may have more.
     pub(crate) fn answered(&mut self, headers: &[Header], full: bool, params: &Params) -> Step {
         let mut kept = Vec::new();

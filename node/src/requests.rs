@@ -17,7 +17,8 @@ pub(crate) struct OpenRequest {
     pub(crate) peer: PeerId,
     pub(crate) request: Request,
     deadline: Time,
-    overdue: bool,
+    /// It timed out; an answer is still welcome.
+    pub(crate) overdue: bool,
 }
 
 impl Node {
@@ -55,12 +56,16 @@ impl Node {
             return Ok(());
         };
         let partial = self.relay.take_partial(id);
+        let latest = self.peers.get(&peer).is_some_and(|state| state.headers_request == Some(id));
         self.close(id, &open);
         if !open.request.is_answered_by(&response) {
             self.charge(peer, Offence::WrongAnswer);
             return Ok(());
         }
         match (open.request, response) {
+            // two passes over the same headers must not be mixed up with an answer that is late
+            (Request::Headers { .. }, Response::Headers(_))
+                if !latest && self.downloads.presyncs.contains_key(&peer) => {}
             (Request::Headers { .. }, Response::Headers(headers)) => self.headers_came(peer, &headers),
             (Request::Blocks(asked), Response::Blocks(blocks)) => self.blocks_came(peer, &asked, blocks),
             (Request::BlockTransactions(hash, places), Response::BlockTransactions(of, transactions)) => {
@@ -124,7 +129,11 @@ impl Node {
             Request::Blocks(hashes) => hashes.iter().for_each(|hash| state.lacks(*hash, retry)),
             // the whole block may be there even so
             Request::BlockTransactions(..) => {}
-            Request::Transactions(_) | Request::Mempool => state.wanted.clear(),
+            // what it has is asked anew, and then for what we still lack of it
+            Request::Transactions(_) | Request::Mempool => {
+                state.wanted.clear();
+                state.mempool_due = Some(self.now + crate::transactions::EXCHANGE_INTERVAL);
+            }
         }
         // another peer may tell us all headers
         if matches!(open.request, Request::Headers { .. }) && self.downloads.headers_leader == Some(open.peer)

@@ -24,7 +24,7 @@ const EXCHANGE_BATCH: usize = 100;
 /// Transactions of one exchange that are gossiped on: others may lack them too, after a partition.
 pub(crate) const EXCHANGE_GOSSIP: u32 = 200;
 /// How long after an exchange a peer may be asked for the ids of its mempool again, for the parents of an orphan.
-const EXCHANGE_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const EXCHANGE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Node {
     /// Offers a transaction to the mempool, and tells what came of it.
@@ -191,7 +191,7 @@ impl Node {
             .collect();
         for peer in ready {
             let Some(state) = self.peers.get_mut(&peer) else { continue };
-            if state.mempool_due.take().is_some() {
+            if state.mempool_due.take_if(|due| *due <= self.now).is_some() {
                 state.mempool_again = self.now + EXCHANGE_INTERVAL;
                 state.gossip_left = EXCHANGE_GOSSIP;
                 self.ask(peer, Request::Mempool);
@@ -203,8 +203,10 @@ impl Node {
     /// Asks for the next of the transactions that a peer has and we lack, one request at a time.
     fn ask_for_wanted(&mut self, peer: PeerId) {
         let Some(state) = self.peers.get(&peer) else { return };
-        let asks =
-            |id| self.requests.get(id).is_some_and(|open| matches!(open.request, Request::Transactions(_)));
+        let asks = |id| {
+            let open = self.requests.get(id).filter(|open| !open.overdue);
+            open.is_some_and(|open| matches!(open.request, Request::Transactions(_)))
+        };
         if state.wanted.is_empty() || state.requests.iter().any(asks) {
             return;
         }

@@ -2,16 +2,20 @@
 
 mod harness;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::world::World;
+use harness::world::{Kind, Loss, World};
 use harness::*;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use tine_chain::block::{Block, Header};
 use tine_chain::chain::MAX_SIDE_BRANCHES;
 use tine_chain::hash::MerkleRoot;
 use tine_chain::journal::Fate;
 use tine_chain::pow::Work;
+use tine_chain::transaction::Transaction;
 use tine_node::NodeConfig;
 use tine_node::event::{Event, Notice, PeerId, RequestId};
 use tine_node::explain::{ReorgReport, explain_tip};
@@ -278,6 +282,120 @@ fn a_request_that_fails_is_tried_again_after_a_moment() {
     let (id, hashes) = asked_blocks(&requests_to(&actions, 1));
     rig.answer(1, id, Response::Blocks(bodies(&blocks, &hashes)));
     assert_eq!(rig.height(), 1);
+}
+
+/// Four nodes in a line, partitioned, each half with blocks and payments of its own; then whole again, but what `of`
+/// says is lost. Returns how many messages were.
+fn agree_in_spite_of(of: fn(Kind) -> f64, seed: u64) -> usize {
+    let mut world = World::new((0..4).map(new_node).collect());
+    (0..3).for_each(|at| world.link(at, at + 1));
+    let mut coins = Vec::new();
+    for owner in 10..18 {
+        coins.push(Funds::of(&world.mine(0, owner).transactions[0], 0, owner));
+        world.run(SECOND);
+    }
+    (0..3).for_each(|_| drop(world.mine(0, 1)));
+    world.run(SECOND);
+    world.cut(1, 2);
+    world.loss = Some(Loss { of, rng: ChaCha8Rng::seed_from_u64(seed), lost: 0 });
+    let payments: Vec<_> = coins.into_iter().map(|coin| forward(coin, 2, FEE)).collect();
+    for (at, payment) in [0, 3, 1, 0, 2, 0].into_iter().zip(&payments) {
+        // the block is the first that others hear of it
+        world.gossip_reaches_nobody(|world| world.submit_tx(at, payment)).expect("the coin is there");
+        world.mine(at, 1);
+        world.run(3 * SECOND);
+    }
+    // these are not mined before both halves meet
+    for (at, payment) in [0, 3].into_iter().zip(&payments[6..]) {
+        world.submit_tx(at, payment).expect("the coin is there");
+    }
+    world.run(SECOND);
+    world.link(1, 2);
+    // every question may be in vain some ten times, at ten seconds each, over three links
+    world.run(900 * SECOND);
+    world.assert_agreed();
+    assert!(world.offences.iter().all(|(.., offence)| *offence == Offence::Stalled), "{:?}", world.offences);
+    // what a reorganisation brought back is where it was (as in Core); what was unconfirmed when both halves met is told
+    let has = |at: usize, payment: &Transaction| {
+        let (chain, mempool) = (world.node(at).chain(), world.node(at).mempool());
+        let spent = chain.coin(&payment.inputs[0].prevout).expect("memory never fails").is_none();
+        spent || mempool.get(&payment.txid()).is_some()
+    };
+    assert!(payments.iter().all(|payment| (0..4).any(|at| has(at, payment))));
+    // gossip carries an unconfirmed payment once; only a new connection brings it again
+    let told = of(Kind::Gossip) == 0.0;
+    let lacking: Vec<_> = (0..4)
+        .flat_map(|at| [(at, 6), (at, 7)])
+        .filter(|(at, number)| !has(*at, &payments[*number]))
+        .collect();
+    assert!(!told || lacking.is_empty(), "node and payment: {lacking:?}");
+    world.loss.expect("it was set").lost
+}
+
+/// Of each kind of message in turn nearly all are lost, then of all kinds half.
+#[test]
+fn whatever_is_lost_is_asked_for_again() {
+    macro_rules! only {
+        ($($kind:ident),+) => { [$((stringify!($kind), (|kind| if kind == Kind::$kind { 0.8 } else { 0.0 }) as fn(Kind) -> f64)),+] };
+    }
+    let kinds = only!(
+        AskHeaders,
+        Headers,
+        AskBlocks,
+        Blocks,
+        AskBlockTransactions,
+        BlockTransactions,
+        AskTransactions,
+        Transactions,
+        AskMempool,
+        Mempool,
+        Gossip
+    );
+    assert_eq!(kinds.len(), Kind::ALL.len());
+    let mut lost = BTreeMap::new();
+    for seed in 0..4 {
+        for (name, of) in kinds {
+            *lost.entry(name).or_insert(0) += agree_in_spite_of(of, seed);
+        }
+        *lost.entry("all").or_insert(0) += agree_in_spite_of(|_| 0.5, seed);
+    }
+    // a loss that hits nothing proves nothing
+    assert!(lost.values().all(|lost| *lost > 0), "{lost:?}");
+}
+
+/// A neighbour passes a header on before it has the body, then its own block of the same height comes to it first: it
+/// never connects the other, and so never serves it.
+#[test]
+fn a_body_that_nobody_serves_does_not_keep_a_rival_out_that_somebody_has() {
+    let blocks = foreign_chain(1);
+    let mut rig = Rig::new();
+    let (rival, kept_back) = (mine_on(&rig.node, None, 7, rig.now), blocks[0].clone());
+    let requests = tell_headers(&mut rig, 1, &[kept_back.clone()]);
+    let (id, asked) = asked_blocks(&requests);
+    assert_eq!(asked, [kept_back.hash()]);
+    // "none of them is here"
+    rig.answer(1, id, Response::Blocks(vec![]));
+    let mut asked = Vec::new();
+    for _ in 0..40 {
+        let actions = rig.pass(SECOND);
+        for (id, request) in requests_to(&actions, 1) {
+            match request {
+                Request::Headers { .. } => {
+                    let actions = rig.answer(1, id, Response::Headers(headers_of(&[rival.clone()])));
+                    asked.extend(requests_to(&actions, 1));
+                }
+                _ => asked.push((id, request)),
+            }
+        }
+        while let Some((id, request)) = asked.pop() {
+            if let Request::Blocks(hashes) = request {
+                let answer = Response::Blocks(bodies(&[rival.clone()], &hashes));
+                asked.extend(requests_to(&rig.answer(1, id, answer), 1));
+            }
+        }
+    }
+    assert_eq!(rig.tip(), rival.hash());
+    assert_eq!(rig.score(1), 0);
 }
 
 /// Lets `peer` answer these requests for bodies, and those that follow from the answers.

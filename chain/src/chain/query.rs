@@ -156,7 +156,18 @@ impl Chain {
     /// `window` above where that chain leaves the active one.
     #[must_use]
     pub fn next_wanted(&self, max: usize, window: u32) -> Vec<BlockHash> {
-        let best = self.tree.best_header();
+        self.missing_below(self.tree.best_header(), max, window)
+    }
+
+    /// The same for the chain that ends in `tip`: nothing unless it has more work than ours and is not known to be
+    /// invalid.
+    #[must_use]
+    pub fn next_wanted_of(&self, tip: &BlockHash, max: usize, window: u32) -> Vec<BlockHash> {
+        let valid = self.tree.index_of(tip).filter(|index| self.tree.at(*index).invalid.is_none());
+        valid.map_or_else(Vec::new, |index| self.missing_below(index, max, window))
+    }
+
+    fn missing_below(&self, best: Index, max: usize, window: u32) -> Vec<BlockHash> {
         let entry = self.tree.at(best);
         if entry.connectable || entry.work <= self.tip().work && !self.tip_is_invalid() {
             return Vec::new();

@@ -17,6 +17,10 @@ use crate::wire::Request;
 
 impl Node {
     /// Asks for the bodies that are missing, of the peers that have them and owe us the least.
+    ///
+    /// They are those of the best header chain. A body of it may be nowhere to be had: its miner keeps it back, or who
+    /// has it is on a rival block of the same height, and nobody serves what it has not connected. Then each peer is
+    /// asked for its own chain, if that is better than ours.
     pub(super) fn fetch_blocks(&mut self) {
         self.downloads.retry_at = None;
         if self.peers.is_empty() || self.chain.best_header().connectable {
@@ -32,7 +36,8 @@ impl Node {
         for hash in wanted.iter().filter(|hash| !self.downloads.is_in_flight(hash)) {
             complete &= plan.assign(self, hash);
         }
-        if !complete && plan.lacking {
+        if plan.nowhere {
+            plan.assign_rivals(self);
             self.downloads.retry_at = Some(self.now + RETRY_DELAY);
         }
         for (peer, hashes) in plan.requests {
@@ -144,8 +149,8 @@ struct Plan {
     /// Peers that may be asked, and how many bodies they owe.
     load: BTreeMap<PeerId, usize>,
     requests: BTreeMap<PeerId, Vec<BlockHash>>,
-    /// Whether a body was not assigned only because a peer did not have it a moment ago.
-    lacking: bool,
+    /// Whether a body can't be had of anybody at present: no peer has it, or those that have did not give it just now.
+    nowhere: bool,
 }
 
 impl Plan {
@@ -153,27 +158,51 @@ impl Plan {
         // a peer is asked for more when half of what it may owe has come
         let free = |peer: &&PeerState| peer.may_ask() && peer.in_flight.len() <= limit / 2;
         let load = peers.values().filter(free).map(|peer| (peer.id, peer.in_flight.len())).collect();
-        Self { limit, load, requests: BTreeMap::new(), lacking: false }
+        Self { limit, load, requests: BTreeMap::new(), nowhere: false }
     }
 
     /// Chooses a peer for `hash`: of those that have it the one that owes the least.
     fn assign(&mut self, node: &Node, hash: &BlockHash) -> bool {
-        let has =
-            |peer: &PeerState| peer.best.is_some_and(|best| node.chain.tree().is_ancestor(hash, &best.hash));
         let mut by_load: BTreeSet<(usize, PeerId)> = BTreeSet::new();
         by_load.extend(
             self.load.iter().filter(|(_, load)| **load < self.limit).map(|(peer, load)| (*load, *peer)),
         );
-        for (_, id) in by_load {
-            let Some(peer) = node.peers.get(&id).filter(|peer| has(peer)) else { continue };
-            if peer.lacks_now(hash, node.now) {
-                self.lacking = true;
-                continue;
-            }
-            *self.load.entry(id).or_default() += 1;
-            self.requests.entry(id).or_default().push(*hash);
+        let can_give = |id: &PeerId| node.peers.get(id).is_some_and(|peer| gives(node, peer, hash));
+        if let Some((_, id)) = by_load.into_iter().find(|(_, id)| can_give(id)) {
+            self.add(id, *hash);
             return true;
         }
+        // one that is busy may give it later
+        self.nowhere |= !node.peers.values().any(|peer| !peer.gone && gives(node, peer, hash));
         false
     }
+
+    /// Asks each peer that may be asked for what is missing of its own chain.
+    fn assign_rivals(&mut self, node: &Node) {
+        for peer in node.peers.values() {
+            let room = self.load.get(&peer.id).map_or(0, |load| self.limit.saturating_sub(*load));
+            let Some(told) = peer.told.filter(|_| room > 0) else { continue };
+            for hash in node.chain.next_wanted_of(&told, room, WINDOW) {
+                let comes = node.downloads.is_in_flight(&hash) || self.is_assigned(&hash);
+                if !comes && !peer.lacks_now(&hash, node.now) {
+                    self.add(peer.id, hash);
+                }
+            }
+        }
+    }
+
+    fn is_assigned(&self, hash: &BlockHash) -> bool {
+        self.requests.values().any(|hashes| hashes.contains(hash))
+    }
+
+    fn add(&mut self, peer: PeerId, hash: BlockHash) {
+        *self.load.entry(peer).or_default() += 1;
+        self.requests.entry(peer).or_default().push(hash);
+    }
+}
+
+/// Whether the peer has a block, and did not say otherwise a moment ago.
+fn gives(node: &Node, peer: &PeerState, hash: &BlockHash) -> bool {
+    let mut tips = peer.best.map(|best| best.hash).into_iter().chain(peer.told);
+    tips.any(|tip| node.chain.tree().is_ancestor(hash, &tip)) && !peer.lacks_now(hash, node.now)
 }

@@ -10,6 +10,7 @@ use super::{RETRY_DELAY, SETTLING};
 use crate::event::{Notice, PeerId};
 use crate::node::Node;
 use crate::peers::{Offence, SyncState};
+use crate::presync::Presync;
 use crate::wire::{MAX_HEADERS, Request};
 
 impl Node {
@@ -36,6 +37,11 @@ impl Node {
         }
         let settling = SETTLING.iter().map(|after| state.since + *after).find(|at| *at > self.now);
         state.headers_due = settling.map_or(next, |at| at.min(next));
+        if let Some(after) = self.downloads.presyncs.get(&peer).map(Presync::asks_after) {
+            // the answer was lost: the same question again
+            self.ask(peer, Request::Headers { locator: vec![after] });
+            return;
+        }
         let best = self.chain.best_header();
         let from = self.chain.tree().parent(best).unwrap_or(best).hash;
         let locator = self.chain.locator(&from);
@@ -82,6 +88,9 @@ impl Node {
                 Err(reject) => return self.charge_for_header(peer, header, reject),
             }
             last = Some(header.hash());
+        }
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.told = last;
         }
         let improved = last.is_some_and(|last| self.learn_tip(peer, &last));
         self.headers_told(peer, more && (news || improved));

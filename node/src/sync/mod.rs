@@ -5,6 +5,11 @@
 //! Bodies are asked for within [`WINDOW`] of the active chain, of peers whose headers have them, at most
 //! [`MAX_BLOCKS_IN_FLIGHT`](crate::peers::MAX_BLOCKS_IN_FLIGHT) of each. A peer that alone keeps the window from moving
 //! is dropped after two seconds, twice as long for the next one (Core: `BLOCK_STALLING_TIMEOUT`).
+//!
+//! Any message may be lost. Each is asked for again: headers every interval, a pass over headers whose work is not proved
+//! from where it stands, bodies of another peer (or of the same) when the request is overdue, the rest of a block in
+//! brief as a whole block, ids and transactions of a mempool ten seconds later; an announcement is made up for by the
+//! next question for headers.
 
 mod bodies;
 mod downloads;
@@ -115,10 +120,11 @@ impl Node {
     }
 
     fn set_sync_states(&mut self) {
-        let tree = self.chain.tree();
+        let (tree, work) = (self.chain.tree(), self.chain.tip().work);
         for peer in self.peers.values_mut().filter(|peer| peer.sync != SyncState::Headers) {
-            let complete =
-                peer.best.and_then(|best| tree.get(&best.hash)).is_none_or(|best| best.connectable);
+            // what is not better than ours is not fetched
+            let best = peer.best.and_then(|best| tree.get(&best.hash));
+            let complete = best.is_none_or(|best| best.connectable || best.work <= work);
             peer.sync = if complete { SyncState::Synced } else { SyncState::Blocks };
         }
     }

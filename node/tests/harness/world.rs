@@ -18,7 +18,70 @@ use tine_node::template::CoinbaseSpec;
 use tine_node::wire::{Gossip, Request, Response};
 use tine_node::{Node, Participant, Strategy};
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
 use super::{info, lock, mine_on, solve, start};
+
+/// Kinds of messages, each of which can be lost by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Gossip,
+    AskHeaders,
+    Headers,
+    AskBlocks,
+    Blocks,
+    AskBlockTransactions,
+    BlockTransactions,
+    AskTransactions,
+    Transactions,
+    AskMempool,
+    Mempool,
+}
+
+impl Kind {
+    pub const ALL: [Self; 11] = [
+        Self::Gossip,
+        Self::AskHeaders,
+        Self::Headers,
+        Self::AskBlocks,
+        Self::Blocks,
+        Self::AskBlockTransactions,
+        Self::BlockTransactions,
+        Self::AskTransactions,
+        Self::Transactions,
+        Self::AskMempool,
+        Self::Mempool,
+    ];
+
+    fn of_request(request: &Request) -> Self {
+        match request {
+            Request::Headers { .. } => Self::AskHeaders,
+            Request::Blocks(_) => Self::AskBlocks,
+            Request::BlockTransactions(..) => Self::AskBlockTransactions,
+            Request::Transactions(_) => Self::AskTransactions,
+            Request::Mempool => Self::AskMempool,
+        }
+    }
+
+    fn of_response(response: &Response) -> Self {
+        match response {
+            Response::Headers(_) => Self::Headers,
+            Response::Blocks(_) => Self::Blocks,
+            Response::BlockTransactions(..) => Self::BlockTransactions,
+            Response::Transactions(_) => Self::Transactions,
+            Response::Mempool(_) => Self::Mempool,
+        }
+    }
+}
+
+/// How much is lost of what.
+pub struct Loss {
+    pub of: fn(Kind) -> f64,
+    pub rng: ChaCha8Rng,
+    /// How many were lost.
+    pub lost: usize,
+}
 
 /// Something on its way.
 enum Parcel {
@@ -27,6 +90,9 @@ enum Parcel {
     Gossip(Vec<u8>),
     Tick,
 }
+
+/// How long a link stays down that one end took down without a ban.
+const REDIAL_AFTER: Duration = Duration::from_secs(5);
 
 /// A member of the network, and what the harness keeps for it.
 struct Member {
@@ -49,6 +115,9 @@ pub struct World {
     pub latency: Duration,
     /// Whether gossip is lost on every link.
     deaf: bool,
+    pub loss: Option<Loss>,
+    /// Links that were taken down by an end, and when they are dialled again.
+    redial: Vec<(Time, usize, usize)>,
     answers: BTreeMap<SubmitId, Result<Accepted, Reject>>,
     /// Everything that was held against anybody: who says so, of whom.
     pub offences: Vec<(usize, usize, Offence)>,
@@ -73,6 +142,8 @@ impl World {
             next: 0,
             latency: Duration::from_millis(50),
             deaf: false,
+            loss: None,
+            redial: Vec::new(),
             answers: BTreeMap::new(),
             offences: Vec::new(),
             notices: Vec::new(),
@@ -129,6 +200,13 @@ impl World {
         }
     }
 
+    fn is_lost(&mut self, kind: Kind) -> bool {
+        let Some(loss) = &mut self.loss else { return false };
+        let lost = f64::from(loss.rng.next_u32()) < (loss.of)(kind) * f64::from(u32::MAX);
+        loss.lost += usize::from(lost);
+        lost
+    }
+
     fn send(&mut self, from: usize, to: PeerId, parcel: Parcel) {
         let Some(&(other, back)) = self.members[from].neighbours.get(&to) else { return };
         let key = (self.now + self.latency, self.number());
@@ -154,10 +232,14 @@ impl World {
         match action {
             Action::Request(to, id, request) => {
                 self.requests.push((at, request.clone()));
-                self.send(at, to, Parcel::Request(id, request.to_bytes()));
+                if !self.is_lost(Kind::of_request(&request)) {
+                    self.send(at, to, Parcel::Request(id, request.to_bytes()));
+                }
             }
             Action::Respond(to, id, response) => {
-                self.send(at, to, Parcel::Response(id, response.to_bytes()));
+                if !self.is_lost(Kind::of_response(&response)) {
+                    self.send(at, to, Parcel::Response(id, response.to_bytes()));
+                }
             }
             Action::Publish(gossip) => {
                 let bytes = gossip.to_bytes();
@@ -178,6 +260,7 @@ impl World {
             Action::Disconnect(peer, _) => {
                 if let Some(&(other, _)) = self.members[at].neighbours.get(&peer) {
                     self.cut(at, other);
+                    self.redial.push((self.now + REDIAL_AFTER, at, other));
                 }
             }
             Action::Answer(id, answer) => {
@@ -194,6 +277,9 @@ impl World {
         let others: Vec<PeerId> =
             self.members[at].neighbours.keys().copied().filter(|peer| Some(*peer) != except).collect();
         for peer in others {
+            if self.is_lost(Kind::Gossip) {
+                continue;
+            }
             self.send(at, peer, Parcel::Gossip(bytes.to_vec()));
         }
     }
@@ -233,6 +319,12 @@ impl World {
     pub fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= end) {
+            // a link that an end took down is dialled again
+            if let Some(at) = self.redial.iter().position(|(due, ..)| *due <= entry.key().0) {
+                let (_, a, b) = self.redial.swap_remove(at);
+                self.link(a, b);
+                continue;
+            }
             self.now = entry.key().0;
             let (to, from, parcel) = entry.remove();
             self.deliver(to, from, parcel);
