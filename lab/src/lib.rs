@@ -34,6 +34,7 @@ pub mod script;
 pub mod stats;
 mod store;
 pub mod storm;
+pub mod sweep;
 pub mod theory;
 pub mod topology;
 pub mod workload;

@@ -12,7 +12,7 @@ pub mod strategy;
 
 use rand::Rng;
 
-use crate::stats::{Estimate, RatioSums};
+use crate::stats::{Estimate, RatioSums, exact};
 use strategy::Strategy;
 
 /// Whether honest miners can be divided by publishing as much as they have.
@@ -190,15 +190,18 @@ impl Lottery {
 }
 
 /// What a race came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Revenue {
     /// Blocks found.
     pub blocks: u64,
     /// The pool's part of the chain: Eyal and Sirer's relative revenue.
+    #[serde(with = "exact")]
     pub share: Estimate,
     /// Blocks of the chain for each block found.
+    #[serde(with = "exact")]
     pub growth: Estimate,
     /// Blocks of the pool in the chain for each block found: its absolute rate before the difficulty follows.
+    #[serde(with = "exact")]
     pub pool_rate: Estimate,
 }
 

@@ -47,6 +47,19 @@ impl Recording {
         recording
     }
 
+    /// The log of a run that follows no scenario, of nodes without names. What `replay` must know of the rules is written
+    /// as the scenario that it would be.
+    #[must_use]
+    pub fn unscripted(config: &WorldConfig, name: &str) -> Self {
+        let nodes = numbered(config.nodes);
+        let maturity = config.params.coinbase_maturity;
+        let scenario = format!(
+            "title = {name:?}\nstory = \"no scenario: only its rules are told here\"\n\n[world]\nnodes = {nodes:?}\n\
+            secs = 1.0\nrules = {{ maturity = {maturity} }}\n"
+        );
+        Self::begin(config, name, nodes, &scenario)
+    }
+
     /// Every line so far.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

@@ -84,7 +84,7 @@ impl Run {
                 return Err(ReplayError::Line { line, what: format!("longer than {MAX_LINE} bytes") });
             }
             let entry = serde_json::from_str(text)
-                .map_err(|error| ReplayError::Line { line, what: error.to_string() })?;
+                .map_err(|error| ReplayError::Line { line, what: format!("no event of a run ({error})") })?;
             entries.push(entry);
         }
         Self::new(entries)

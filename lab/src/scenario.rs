@@ -1,12 +1,13 @@
 //! The shape of a run: how many hosts, how far apart, and what befalls them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::config::WorldConfig;
 use crate::latency::Latency;
-use crate::recording::{Recording, numbered};
+use crate::recording::Recording;
 use crate::topology::Topology;
 use crate::world::{World, WorldError};
 
@@ -99,7 +100,7 @@ impl Scenario {
     /// When a node's storage fails.
     pub fn run(&self, mut progress: impl FnMut(u32)) -> Result<(Outcome, Recording), WorldError> {
         let config = self.config();
-        let log = Recording::begin(&config, "plain", numbered(self.nodes), "");
+        let log = Recording::unscripted(&config, "plain");
         let mut world = World::new(config, log)?;
         let mut to = |world: &mut World<Recording>, blocks: u32| {
             while world.counts().mined < u64::from(blocks.min(self.blocks)) {
@@ -120,6 +121,11 @@ impl Scenario {
         to(&mut world, self.blocks)?;
         world.stop_mining();
         world.run_for(SETTLE)?;
+        // two blocks of the same work found at the end both stand: one more decides. Who is behind gets no help
+        if world.tips().len() > 1 && is_tie(&world) {
+            world.mine(0)?;
+            world.run_for(SETTLE)?;
+        }
         Ok((self.outcome(&world), world.into_observer()))
     }
 
@@ -143,4 +149,10 @@ impl Scenario {
             virtual_secs: world.elapsed().as_secs(),
         }
     }
+}
+
+/// Whether all tips have the same work.
+fn is_tie(world: &World<Recording>) -> bool {
+    let works: BTreeSet<_> = world.nodes().map(|(_, node)| node.chain().tip().work).collect();
+    works.len() == 1
 }

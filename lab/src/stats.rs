@@ -4,7 +4,7 @@
 //! ([`BatchMeans`]), or from counted races ([`proportion`]). A grid of such figures is judged as a whole by [`judge`],
 //! because among two hundred honest cells a few always lie two standard errors away.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// No cell of a grid may lie further than so many standard errors from the theory.
 pub const MAX_Z: f64 = 4.0;
@@ -15,6 +15,24 @@ pub struct Estimate {
     pub mean: f64,
     /// How far it is likely to lie from the truth.
     pub std_error: f64,
+}
+
+/// An [`Estimate`] as two decimal texts, which come back bit for bit.
+pub(crate) mod exact {
+    use serde::{Deserializer, Serializer, de::Error};
+
+    use super::{Deserialize, Estimate, Serialize};
+
+    pub(crate) fn serialize<S: Serializer>(estimate: &Estimate, to: S) -> Result<S::Ok, S::Error> {
+        [estimate.mean.to_string(), estimate.std_error.to_string()].serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Estimate, D::Error> {
+        let [mean, std_error] = <[String; 2]>::deserialize(from)?;
+        let number =
+            |text: String| text.parse().map_err(|_| D::Error::custom(format!("{text:?}: no number")));
+        Ok(Estimate { mean: number(mean)?, std_error: number(std_error)? })
+    }
 }
 
 impl Estimate {

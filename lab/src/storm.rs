@@ -4,14 +4,16 @@
 //! fewer of its acts until the shortest beginning is known that still finds something; seed and number of acts are all
 //! that is needed to see it again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tine_chain::hash::BlockHash;
+use tine_chain::hash::{BlockHash, sha256};
 use tine_chain::time::Time;
+use tine_node::record::Entry;
 
 use crate::invariants::{Audit, Violation, Watch};
 use crate::order::Order;
-use crate::recording::{Recording, numbered};
+use crate::recording::Recording;
 use crate::world::{Counts, World, WorldError};
 
 mod plan;
@@ -29,7 +31,7 @@ const MAX_KEPT_BACK: usize = 100;
 const MAX_EVENTS_AT_ONCE: u64 = 100_000;
 
 /// What a storm that found nothing came to.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     /// Its seed.
     pub seed: u64,
@@ -41,6 +43,45 @@ pub struct Report {
     pub checks: u64,
     /// SHA-256 of the event log.
     pub event_hash: String,
+}
+
+/// What many storms came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// How many.
+    pub seeds: u64,
+    /// How often a node was judged.
+    pub checks: u64,
+    /// Blocks found.
+    pub mined: u64,
+    /// Times that a node took a block as its tip.
+    pub adoptions: u64,
+    /// Times that a node gave up blocks for others.
+    pub reorgs: u64,
+    /// Payments that were made.
+    pub payments: u64,
+    /// SHA-256 over the event hashes of all storms, in the order of their seeds.
+    pub event_hash: String,
+}
+
+impl Tally {
+    /// Adds up reports; of two with the same seed the later one counts.
+    pub fn of(reports: impl IntoIterator<Item = Report>) -> Self {
+        let mut tally = Self::default();
+        let by_seed: BTreeMap<u64, Report> =
+            reports.into_iter().map(|report| (report.seed, report)).collect();
+        let mut hashes = String::new();
+        for report in by_seed.into_values() {
+            tally.seeds += 1;
+            tally.checks += report.checks;
+            tally.mined += report.counts.mined;
+            tally.adoptions += report.counts.adoptions;
+            tally.reorgs += report.counts.reorgs;
+            tally.payments += report.counts.payments;
+            hashes += &report.event_hash;
+        }
+        Self { event_hash: hex::encode(sha256(hashes.as_bytes())), ..tally }
+    }
 }
 
 /// A storm that found something.
@@ -68,19 +109,26 @@ pub struct Failure {
 /// # Errors
 /// The outer error when the world can't go on, the inner one when something must not be.
 pub fn run(seed: u64, acts: Option<usize>) -> Result<Result<Report, Failure>, WorldError> {
+    Ok(record(seed, acts)?.0)
+}
+
+/// The same, and the event log, for `replay`.
+///
+/// # Errors
+/// As [`run`].
+pub fn record(seed: u64, acts: Option<usize>) -> Result<(Result<Report, Failure>, Vec<Entry>), WorldError> {
     let plan = Plan::new(seed);
     let acts = acts.unwrap_or(plan.acts.len()).min(plan.acts.len());
-    let mut storm = Storm::new(&plan)?;
+    let mut storm = Storm::new(seed, &plan)?;
     let found = storm.play(&plan, acts)?;
     let (counts, event_hash) = (storm.world.counts(), storm.world.observer().1.hash());
     let (checks, ms) = (storm.checks, storm.world.elapsed().as_millis() as u64);
-    Ok(match found {
-        Ok(()) => Ok(Report { seed, acts, counts, checks, event_hash }),
-        Err(violation) => {
-            let (of, event) = (plan.acts.len(), counts.events);
-            Err(Failure { seed, acts, of, ms, event, violation, event_hash })
-        }
-    })
+    let outcome = found.map(|()| Report { seed, acts, counts, checks, event_hash: event_hash.clone() });
+    let outcome = outcome.map_err(|violation| {
+        let (of, event) = (plan.acts.len(), counts.events);
+        Failure { seed, acts, of, ms, event, violation, event_hash }
+    });
+    Ok((outcome, storm.world.into_observer().1.into_entries()))
 }
 
 /// The same storm with the fewest acts, from the first on, that still finds something.
@@ -108,9 +156,10 @@ struct Storm {
 type Found = Result<(), Violation>;
 
 impl Storm {
-    fn new(plan: &Plan) -> Result<Self, WorldError> {
+    fn new(seed: u64, plan: &Plan) -> Result<Self, WorldError> {
         let watch = Watch::except(plan.dishonest.iter().copied());
-        let world = World::new(plan.config.clone(), (watch, Recording::new(numbered(plan.config.nodes))))?;
+        let recording = Recording::unscripted(&plan.config, &format!("storm {seed}"));
+        let world = World::new(plan.config.clone(), (watch, recording))?;
         let audit = Audit::new(plan.config.params.clone());
         Ok(Self { at_once: (world.now(), 0), world, audit, checks: 0 })
     }
@@ -182,7 +231,7 @@ impl Storm {
         Ok(())
     }
 
-    fn honest_tips(&self) -> std::collections::BTreeSet<BlockHash> {
+    fn honest_tips(&self) -> BTreeSet<BlockHash> {
         let watch = &self.world.observer().0;
         let honest = self.world.nodes().filter(|(node, _)| watch.is_honest(*node));
         honest.map(|(_, node)| node.chain().tip().hash).collect()

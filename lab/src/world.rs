@@ -128,7 +128,7 @@ pub struct World<O: Observer> {
 }
 
 /// What has happened so far, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Things taken from the queue.
     pub events: u64,

@@ -122,6 +122,15 @@ fn clocks_follow_the_blocks() {
     }
     let shiviz = tine_lab::export::shiviz(&outcome.log);
     assert!(shiviz.starts_with("(?<host>\\S*) (?<clock>{.*})\\n(?<event>.*)\n\nalice {\"alice\":1}\n"));
+    // read as ShiViz reads it: a host without spaces, its clock as JSON in which it has counted, then a line of text
+    let lines: Vec<&str> = shiviz.lines().skip(2).collect();
+    assert!(lines.len() > 100 && lines.len().is_multiple_of(2), "{}", lines.len());
+    for pair in lines.chunks(2) {
+        let (host, clock) = pair[0].split_once(' ').expect("a host and a clock");
+        let clock: std::collections::BTreeMap<String, u64> =
+            serde_json::from_str(clock).expect("a clock in JSON");
+        assert!(!host.contains(char::is_whitespace) && clock[host] >= 1 && !pair[1].is_empty(), "{pair:?}");
+    }
     let csv = tine_lab::export::csv(&outcome.log);
     assert_eq!(csv.lines().count(), outcome.log.len() + 1);
 }

@@ -23,22 +23,31 @@ pub fn reference_grid() -> (Vec<f64>, Vec<f64>) {
 pub fn run(alphas: &[f64], gammas: &[f64], effort: Effort, progress: Progress<'_>) -> Report {
     let pairs: Vec<_> =
         alphas.iter().flat_map(|alpha| gammas.iter().map(move |gamma| (*alpha, *gamma))).collect();
-    let played = cells(pairs.len(), progress, |index| {
-        let (alpha, gamma) = pairs[index];
-        let mut rng = cell_rng(effort.seed, "selfish", &[alpha, gamma]);
-        play(Stubborn::SELFISH, Lottery::new(alpha, gamma), effort.trials, &mut rng)
-    });
-    let results: Vec<_> = pairs.into_iter().zip(played).collect();
-    let mut report = Report::new("selfish", effort.seed);
-    report.grids.push(shares(&results));
-    report.grids.push(growths(&results));
-    report.grids.extend(absolute_rates(&results));
-    report.checks.extend(thresholds(&results));
+    let results = cells(pairs.len(), progress, |index| (pairs[index], play_cell(pairs[index], effort)));
+    report(&results, gammas, effort.seed)
+}
+
+/// Plays one pair of a share and a tie-break.
+#[must_use]
+pub fn play_cell((alpha, gamma): (f64, f64), effort: Effort) -> Revenue {
+    let mut rng = cell_rng(effort.seed, "selfish", &[alpha, gamma]);
+    play(Stubborn::SELFISH, Lottery::new(alpha, gamma), effort.trials, &mut rng)
+}
+
+/// What pairs that were played come to, whoever played them. The figure has a curve for each of `gammas`.
+#[must_use]
+pub fn report(results: &[Played], gammas: &[f64], seed: u64) -> Report {
+    let mut report = Report::new("selfish", seed);
+    report.grids.push(shares(results));
+    report.grids.push(growths(results));
+    report.grids.extend(absolute_rates(results));
+    report.checks.extend(thresholds(results));
     report.figures.push(figure(gammas, &report.grids[0]));
     report
 }
 
-type Played = ((f64, f64), Revenue);
+/// A pair of a share and a tie-break, and what it came to.
+pub type Played = ((f64, f64), Revenue);
 
 fn shares(results: &[Played]) -> Grid {
     let printed = |alpha: f64, gamma: f64| {

@@ -269,7 +269,8 @@ impl Script {
         if text.len() > MAX_TEXT {
             return Err(ScriptError::TooLong { bytes: text.len() });
         }
-        let script: Self = toml::from_str(text).map_err(|error| ScriptError::Syntax(error.to_string()))?;
+        let script: Self = toml::from_str(text)
+            .map_err(|error| ScriptError::Syntax(error.to_string().trim_end().to_owned()))?;
         script.check(text)?;
         Ok(script)
     }

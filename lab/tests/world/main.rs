@@ -2,9 +2,11 @@
 
 mod control;
 mod storms;
+mod sweep;
 
 use std::time::Duration;
 
+use tine_lab::replay::Run;
 use tine_lab::scenario::{Outcome, Partition, Scenario};
 use tine_node::record::Happening;
 
@@ -32,6 +34,9 @@ fn honest_nodes_agree_after_a_partition_heals() {
     assert!(outcome.deepest_reorg >= 1, "{outcome:?}");
     let healed = log.entries().iter().position(|entry| entry.happening == Happening::Heal);
     assert!(healed.is_some(), "the partition ended before the run did");
+    let run = Run::new(log.entries().to_vec()).expect("it is a log");
+    let replayed = run.chain("n0", run.duration()).expect("memory never fails");
+    assert_eq!(replayed.tip().height, outcome.height, "the log can be stood in");
     assert!(!log.entries().iter().any(|entry| matches!(entry.happening, Happening::Invalid { .. })));
 }
 
