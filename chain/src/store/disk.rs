@@ -1,8 +1,9 @@
 //! The store on disk.
 //!
 //! A commit appends bodies and undo data to the block files and syncs them, then appends one record to the journal and
-//! syncs that: two syncs, and the second makes the whole change durable at once. Memory follows, and sled follows when
-//! memory is full ([`super::flush`]). Nothing that was acknowledged depends on what sled has written.
+//! syncs that: two syncs, and the second makes the whole change durable at once. Memory follows (the coins of a large
+//! change meanwhile, on another core), and sled follows when memory is full ([`super::flush`]). Nothing that was
+//! acknowledged depends on what sled has written.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +19,7 @@ use super::record::Kind;
 use super::recover::{Recovery, open_index};
 use super::sled::Scan;
 use super::sled_scratch;
-use super::state::State;
+use super::state::{State, absorb};
 use super::{BlockReader, Loaded, Spilling, Store, StoreError};
 use crate::block::Block;
 use crate::change::Change;
@@ -28,6 +29,9 @@ use crate::coins::{Coin, CoinDelta, Undo};
 use crate::hash::BlockHash;
 use crate::params::Params;
 use crate::transaction::OutPoint;
+
+/// Coins that a change must move for it to be worth a thread: that takes as long as moving a few hundred.
+const MANY_COINS: usize = 2_048;
 
 /// Records of blocks, and where they were put.
 type Placed = Vec<(BlockHash, Position)>;
@@ -88,6 +92,13 @@ impl SledStore {
         &self.recovery
     }
 
+    /// Bytes that coins, and entries on their way to the database, take in memory, about: what
+    /// [`SledOptions::cache_bytes`] bounds. A commit may go over it until it has ended.
+    #[must_use]
+    pub fn cached_bytes(&self) -> usize {
+        self.state.cached_bytes()
+    }
+
     /// Runs `write`; when it fails, nothing is written any more.
     fn guard<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if self.failed {
@@ -97,6 +108,24 @@ impl SledStore {
         let result = write(self);
         self.failed = result.is_err();
         result
+    }
+
+    /// Makes `change` durable, and has memory follow what it does to the coins: where these are many, on another core
+    /// while the disk is written.
+    fn write_and_absorb(&mut self, change: &Change) -> Result<(Commit, Cursor), StoreError> {
+        if change.spilled || change.created.len() + change.spent.len() < MANY_COINS {
+            let written = self.write(change)?;
+            self.state.absorb_coins(change);
+            return Ok(written);
+        }
+        let mut coins = std::mem::take(&mut self.state.coins);
+        let mut tally = std::mem::take(&mut self.state.tally);
+        let written = std::thread::scope(|scope| {
+            scope.spawn(|| absorb(&mut coins, &mut tally, change));
+            self.write(change)
+        });
+        (self.state.coins, self.state.tally) = (coins, tally);
+        written
     }
 
     /// Makes `change` durable.
@@ -203,9 +232,8 @@ impl Store for SledStore {
         self.state.coins.check(change)?;
         self.scan = None;
         self.guard(|store| {
-            let (commit, next) = store.write(change)?;
+            let (commit, next) = store.write_and_absorb(change)?;
             store.state.absorb(&commit, next);
-            store.state.absorb_coins(change);
             store.state.relieve()
         })
     }

@@ -24,9 +24,6 @@ use crate::transaction::OutPoint;
 /// Entries written with one batch: about 30 ms at sled's 14 µs an entry.
 const SLICE: usize = 2_048;
 
-/// What an entry on its way takes in memory, in bytes, about.
-const PENDING_BYTES: usize = 320;
-
 /// A step of the store's work, told before it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
@@ -205,7 +202,7 @@ impl Parts<'_> {
     }
 
     fn pending_bytes(&self) -> usize {
-        self.reader.pending.read().unwrap_or_else(PoisonError::into_inner).len() * PENDING_BYTES
+        self.reader.pending_bytes()
     }
 
     fn tell(&self, stage: Stage) -> Result<(), StoreError> {
@@ -230,7 +227,10 @@ impl Flusher {
             self.begin(&parts)?;
         }
         if dirty > limit {
-            return self.finish(&mut parts);
+            self.finish(&mut parts)?;
+            // the database has them, and memory has no room for them
+            parts.coins.evict_clean();
+            return Ok(());
         }
         self.step(&mut parts)
     }

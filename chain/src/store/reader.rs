@@ -19,6 +19,9 @@ const RECENT_BYTES: usize = 4 << 20;
 /// The most recent blocks that are kept decoded.
 const RECENT_BLOCKS: usize = 16;
 
+/// What an entry on its way to the database takes in memory, in bytes, about.
+const PENDING_BYTES: usize = 320;
+
 /// Entries that the database does not have yet.
 pub(super) type Pending = BTreeMap<Key, Vec<u8>>;
 
@@ -51,6 +54,11 @@ impl DiskReader {
     /// Where the record of `tag` about `hash` lies.
     pub(super) fn position(&self, tag: u8, hash: &BlockHash) -> Result<Option<Position>, StoreError> {
         self.get(&hash_key(tag, hash))
+    }
+
+    /// Bytes that entries on their way to the database take, about.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.pending.read().unwrap_or_else(PoisonError::into_inner).len() * PENDING_BYTES
     }
 
     /// Keeps a block that is likely to be asked for.

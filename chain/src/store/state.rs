@@ -187,23 +187,15 @@ impl State {
         self.standing = Standing { cursor: next, tip: commit.tip.or(self.standing.tip), end: commit.end };
     }
 
-    /// Takes over what a durable change did to the coins.
+    /// Takes over what a change does to the coins: when it is durable, or while it is being written by others. Should
+    /// the writing fail, the store is not to be used any more.
     pub(super) fn absorb_coins(&mut self, change: &Change) {
         if change.spilled {
             self.layer = self.scratch.take();
             let stats = self.layer.as_ref().map(Scratch::stats).unwrap_or_default();
             self.tally.add(&stats);
         }
-        for (outpoint, coin) in &change.spent {
-            self.coins.spend(*outpoint);
-            self.tally.spend(*outpoint, *coin);
-        }
-        // a reorganisation may make a coin anew that the database has, at another height
-        let fresh = change.disconnected.is_empty();
-        for (outpoint, coin) in &change.created {
-            self.coins.create(*outpoint, *coin, fresh);
-            self.tally.create(*outpoint, *coin);
-        }
+        absorb(&mut self.coins, &mut self.tally, change);
     }
 
     // -- what is too much for memory
@@ -262,6 +254,11 @@ impl State {
         flusher.flush(parts)
     }
 
+    /// See [`super::SledStore::cached_bytes`].
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.coins.bytes() + self.reader.pending_bytes()
+    }
+
     fn parts(&mut self) -> (&mut Flusher, Parts<'_>) {
         let Self { options, index, reader, coins, standing, flusher, tally, layer, .. } = self;
         (flusher, Parts { options, index, reader, coins, standing: *standing, tally, layer })
@@ -313,6 +310,20 @@ impl State {
             coin.iter().for_each(|coin| visit(&outpoint, coin));
         }
         Ok(())
+    }
+}
+
+/// What a change does to the coins in memory, and to what they amount to.
+pub(super) fn absorb(coins: &mut CoinCache, tally: &mut Tally, change: &Change) {
+    for (outpoint, coin) in &change.spent {
+        coins.spend(*outpoint);
+        tally.spend(*outpoint, *coin);
+    }
+    // a reorganisation may make a coin anew that the database has, at another height
+    let fresh = change.disconnected.is_empty();
+    for (outpoint, coin) in &change.created {
+        coins.create(*outpoint, *coin, fresh);
+        tally.create(*outpoint, *coin);
     }
 }
 

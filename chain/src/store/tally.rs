@@ -1,15 +1,22 @@
 //! What the coins amount to, brought up to date in batches and in the background: hashing a coin takes longer than
 //! moving it. A coin that comes and goes in the meantime is never hashed.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::HashMap;
 use rayon::prelude::*;
 
 use crate::coin_stats::CoinStats;
 use crate::coins::Coin;
-use crate::signature::Background;
 use crate::transaction::OutPoint;
+
+/// Moves that are handed over together.
+const HANDED: usize = 4_096;
+
+/// Batches that may wait before whoever brings the next one does the work.
+const MAX_WAITING: usize = 16;
 
 /// Coins that wait before those that waited before them are added up.
 const BATCH: usize = 16_384;
@@ -17,20 +24,29 @@ const BATCH: usize = 16_384;
 /// Coins that are worth a thread's while.
 const CHUNK: usize = 256;
 
-/// Batches that are being added up at once.
-const MAX_UNDER_WAY: usize = 4;
-
 /// The sum, and what is not in it yet.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    stats: CoinStats,
-    under_way: Vec<Background<CoinStats>>,
-    recent: Waiting,
-    older: Waiting,
+    /// Moves that are not handed over yet, in order.
+    moves: Vec<Moved>,
+    shared: Arc<Shared>,
 }
 
-/// Moves that are to be added up. Their order doesn't matter.
-type Waiting = HashMap<OutPoint, (Coin, Move)>;
+#[derive(Debug, Default)]
+struct Shared {
+    /// Batches in order; the first to be netted is in front. Never locked for long.
+    queue: Mutex<VecDeque<Vec<Moved>>>,
+    /// Held by whoever nets: a core that finds it held leaves its batch to the holder, or to the next.
+    netting: Mutex<Netting>,
+}
+
+/// A coin that came or went.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    outpoint: OutPoint,
+    coin: Coin,
+    direction: Move,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Move {
@@ -38,76 +54,137 @@ enum Move {
     Spent,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // a panic in here ends the process
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Tally {
     pub(super) fn new(stats: CoinStats) -> Self {
-        Self { stats, ..Self::default() }
+        let tally = Self::default();
+        lock(&tally.shared.netting).stats = stats;
+        tally
     }
 
     pub(super) fn create(&mut self, outpoint: OutPoint, coin: Coin) {
-        // a coin that comes back, after a reorganisation, waits beside its own end
-        if let Some((known, before)) = self.recent.insert(outpoint, (coin, Move::Created)) {
-            add_move(&mut self.stats, &outpoint, &known, before);
-        }
-        self.pushed();
+        self.push(Moved { outpoint, coin, direction: Move::Created });
     }
 
     pub(super) fn spend(&mut self, outpoint: OutPoint, coin: Coin) {
-        let made = (coin, Move::Created);
-        for waiting in [&mut self.recent, &mut self.older] {
-            if let Entry::Occupied(entry) = waiting.entry(outpoint)
-                && *entry.get() == made
-            {
-                entry.remove();
-                return;
-            }
-        }
-        if let Some((known, before)) = self.recent.insert(outpoint, (coin, Move::Spent)) {
-            add_move(&mut self.stats, &outpoint, &known, before);
-        }
-        self.pushed();
+        self.push(Moved { outpoint, coin, direction: Move::Spent });
     }
 
     /// Adds the sum of another tally.
     pub(super) fn add(&mut self, stats: &CoinStats) {
-        self.stats.add(stats);
+        lock(&self.shared.netting).stats.add(stats);
     }
 
-    fn pushed(&mut self) {
-        if self.recent.len() >= BATCH {
-            // the emptied table serves again: growing a new one takes as long as filling it
-            let full = self.older.drain().collect();
-            std::mem::swap(&mut self.recent, &mut self.older);
-            self.sum_in_background(full);
+    fn push(&mut self, moved: Moved) {
+        self.moves.push(moved);
+        if self.moves.len() >= HANDED {
+            self.hand_over();
         }
     }
 
-    fn sum_in_background(&mut self, moves: Vec<(OutPoint, (Coin, Move))>) {
-        if moves.is_empty() {
-            return;
+    fn hand_over(&mut self) {
+        let batch = std::mem::replace(&mut self.moves, Vec::with_capacity(HANDED));
+        let waiting = {
+            let mut queue = lock(&self.shared.queue);
+            queue.push_back(batch);
+            queue.len()
+        };
+        if waiting > MAX_WAITING {
+            return self.shared.catch_up(&mut lock(&self.shared.netting));
         }
-        if self.under_way.len() == MAX_UNDER_WAY {
-            let done = self.under_way.remove(0).wait();
-            self.stats.add(&done);
-        }
-        self.under_way.push(Background::new(move || sum(&moves)));
+        let shared = Arc::clone(&self.shared);
+        rayon::spawn_fifo(move || {
+            // no core ever waits for another here: what the holder leaves is taken with the next batch
+            if let Ok(mut netting) = shared.netting.try_lock() {
+                shared.catch_up(&mut netting);
+            }
+        });
     }
 
     /// The sum of everything.
     pub(super) fn stats(&self) -> CoinStats {
-        let mut stats = self.stats.clone();
-        self.under_way.iter().for_each(|batch| stats.add(&batch.wait()));
-        for waiting in [&self.recent, &self.older] {
-            let moves: Vec<_> = waiting.iter().map(|(outpoint, moved)| (*outpoint, *moved)).collect();
-            stats.add(&sum(&moves));
-        }
+        let mut netting = lock(&self.shared.netting);
+        self.shared.catch_up(&mut netting);
+        let mut stats = netting.stats();
+        stats.add(&sum(&self.moves));
         stats
     }
 }
 
-fn sum(moves: &[(OutPoint, (Coin, Move))]) -> CoinStats {
+impl Shared {
+    fn catch_up(&self, netting: &mut Netting) {
+        loop {
+            // the queue is free again before the work begins
+            let batch = lock(&self.queue).pop_front();
+            let Some(batch) = batch else { return };
+            batch.into_iter().for_each(|moved| netting.take(moved));
+        }
+    }
+}
+
+/// Moves that wait for what takes them back; their order doesn't matter.
+type Waiting = HashMap<OutPoint, (Coin, Move)>;
+
+#[derive(Debug, Default)]
+struct Netting {
+    stats: CoinStats,
+    recent: Waiting,
+    older: Waiting,
+}
+
+impl Netting {
+    fn take(&mut self, moved: Moved) {
+        let Moved { outpoint, coin, direction } = moved;
+        if direction == Move::Spent && self.is_taken_back(&outpoint, coin) {
+            return;
+        }
+        // a coin that comes back, after a reorganisation, waits beside its own end
+        if let Some((known, before)) = self.recent.insert(outpoint, (coin, direction)) {
+            add_move(&mut self.stats, &outpoint, &known, before);
+        }
+        if self.recent.len() >= BATCH {
+            // the emptied table serves again: growing a new one takes as long as filling it
+            let full: Vec<Moved> = self.older.drain().map(moved_of).collect();
+            std::mem::swap(&mut self.recent, &mut self.older);
+            self.stats.add(&sum(&full));
+        }
+    }
+
+    /// Whether the coin that goes came a short while ago: then neither is ever hashed.
+    fn is_taken_back(&mut self, outpoint: &OutPoint, coin: Coin) -> bool {
+        let made = (coin, Move::Created);
+        for waiting in [&mut self.recent, &mut self.older] {
+            if let Entry::Occupied(entry) = waiting.entry(*outpoint)
+                && *entry.get() == made
+            {
+                entry.remove();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn stats(&self) -> CoinStats {
+        let waiting = self.recent.iter().chain(&self.older);
+        let waiting: Vec<Moved> = waiting.map(|(outpoint, moved)| moved_of((*outpoint, *moved))).collect();
+        let mut stats = self.stats.clone();
+        stats.add(&sum(&waiting));
+        stats
+    }
+}
+
+fn moved_of((outpoint, (coin, direction)): (OutPoint, (Coin, Move))) -> Moved {
+    Moved { outpoint, coin, direction }
+}
+
+fn sum(moves: &[Moved]) -> CoinStats {
     let sums = moves.par_chunks(CHUNK).map(|moves| {
         let mut sum = CoinStats::default();
-        for (outpoint, (coin, direction)) in moves {
+        for Moved { outpoint, coin, direction } in moves {
             add_move(&mut sum, outpoint, coin, *direction);
         }
         sum

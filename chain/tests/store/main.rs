@@ -1,5 +1,6 @@
 //! The store on disk: against a naive model, and against everything that breaks disks and processes.
 
+mod budget;
 mod chain;
 mod deep;
 mod faults;
