@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tine_chain::block::Block;
 use tine_chain::chain::Chain;
 use tine_chain::change::{Change, ConnectedBlock};
 use tine_chain::hash::{BlockHash, Txid};
@@ -65,11 +66,16 @@ impl Mempool {
     /// The store's, when a block must be read again.
     pub(crate) fn apply(&mut self, change: &Change, now: Time) -> Result<Removed, StoreError> {
         let mut removed = Removed::new();
-        for block in &change.connected {
-            for tx in &block.block()?.transactions {
-                self.confirm(tx, block, &mut removed);
+        for connected in &change.connected {
+            let block = connected.block()?;
+            match self.all_here(&block) {
+                Some(entries) => {
+                    self.deltas.remove(&block.transactions[0].txid());
+                    self.confirm_together(entries, connected, &mut removed);
+                }
+                None => block.transactions.iter().for_each(|tx| self.confirm(tx, connected, &mut removed)),
             }
-            self.estimator.block(block.height);
+            self.estimator.block(connected.height);
         }
         if !change.connected.is_empty() {
             self.start_decay(now);
@@ -84,6 +90,26 @@ impl Mempool {
             self.bring_back(change, &mined, &mut removed)?;
         }
         Ok(removed)
+    }
+
+    /// The entries of a block's payments, when each of them is one, and fewer others stay here. Then nothing here can
+    /// conflict with the block: "no two entries spend the same coin".
+    fn all_here(&self, block: &Block) -> Option<Vec<Arc<Entry>>> {
+        let (_, payments) = block.transactions.split_first()?;
+        if payments.is_empty() || 2 * payments.len() < self.entries.len() {
+            return None;
+        }
+        payments.iter().map(|tx| self.entries.get(&tx.txid()).cloned()).collect()
+    }
+
+    fn confirm_together(&mut self, entries: Vec<Arc<Entry>>, block: &ConnectedBlock, removed: &mut Removed) {
+        self.unlink_together(&entries);
+        removed.reserve(entries.len());
+        for entry in entries {
+            self.deltas.remove(&entry.tx.txid());
+            self.estimator.confirmed(&entry, block.height);
+            removed.push((Arc::clone(&entry.tx), Removal::Confirmed { block: block.hash }));
+        }
     }
 
     fn confirm(&mut self, tx: &Transaction, block: &ConnectedBlock, removed: &mut Removed) {

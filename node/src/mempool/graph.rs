@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::OrdSet;
+use imbl::{OrdMap, OrdSet};
 use tine_chain::amount::Amount;
 use tine_chain::hash::Txid;
 use tine_chain::transaction::{OutPoint, Transaction, TxData};
@@ -83,7 +83,6 @@ impl Mempool {
 
     /// Adds an entry whose inputs all exist and are spent by no other. Its `sequence` and packages are set here.
     pub(super) fn link(&mut self, mut entry: Entry) {
-        let txid = entry.tx.txid();
         let alone = entry.alone();
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -96,6 +95,12 @@ impl Mempool {
         }
         self.bytes += alone.size;
         self.fees.0 += entry.fee.0;
+        self.index(Arc::new(entry));
+    }
+
+    /// Puts an entry in its place in each of the maps.
+    fn index(&mut self, entry: Arc<Entry>) {
+        let txid = entry.tx.txid();
         self.by_wtxid.insert(entry.tx.wtxid(), txid);
         self.by_sequence.insert(entry.sequence, txid);
         self.by_age.insert((entry.time, entry.sequence));
@@ -104,7 +109,44 @@ impl Mempool {
         }
         self.by_worth.insert(entry.worth());
         self.by_appeal.insert(entry.appeal());
-        self.entries.insert(txid, Arc::new(entry));
+        self.entries.insert(txid, entry);
+    }
+
+    /// Takes `gone` out, which are all mined and have no ancestor but each other, at once: new maps for those that stay
+    /// cost less than changing seven maps for each that goes, when fewer stay than go.
+    pub(super) fn unlink_together(&mut self, gone: &[Arc<Entry>]) {
+        let left: BTreeSet<u64> = gone.iter().map(|entry| entry.sequence).collect();
+        let stays = |(sequence, _): &(&u64, &Txid)| !left.contains(sequence);
+        let staying: Vec<Arc<Entry>> = match left.len() == self.entries.len() {
+            true => Vec::new(),
+            false => {
+                let staying = self.by_sequence.iter().filter(stays);
+                staying.map(|(_, txid)| Arc::clone(self.entries.get(txid).expect("indexed"))).collect()
+            }
+        };
+        self.changes += gone.len() as u64;
+        for entry in gone {
+            self.bytes -= entry.alone().size;
+            self.fees.0 -= entry.fee.0;
+        }
+        self.entries = OrdMap::new();
+        self.by_wtxid = OrdMap::new();
+        self.spends = OrdMap::new();
+        self.by_sequence = OrdMap::new();
+        self.by_age = OrdSet::new();
+        self.by_worth = OrdSet::new();
+        self.by_appeal = OrdSet::new();
+        // in the order of arrival: ancestors before those that spend from them
+        for mut entry in staying {
+            if entry.ancestors.count > 1 {
+                let mut ancestors = entry.alone();
+                for ancestor in self.ancestors_of(&entry.tx) {
+                    ancestors.add(self.indexed(&ancestor).alone());
+                }
+                Arc::make_mut(&mut entry).ancestors = ancestors;
+            }
+            self.index(entry);
+        }
     }
 
     /// Takes one entry out, and it alone: its descendants stay, for what they spend is on the chain now.

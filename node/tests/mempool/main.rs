@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod blocks;
 mod fees;
 mod files;
 mod flood;
