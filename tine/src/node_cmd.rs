@@ -9,6 +9,7 @@ use tine_chain::params::Network;
 use tine_node::event::{Notice, Removal};
 use tine_wallet::dev::DevWallet;
 use tokio::sync::broadcast::error::RecvError;
+use tracing::level_filters::LevelFilter;
 
 use crate::config::{NodeSettings, Settings, StartSettings};
 use crate::dirs;
@@ -22,6 +23,8 @@ use crate::web::Page;
 
 /// How long a node that was told of peers waits for one before it mines all the same.
 const MEETING: Duration = Duration::from_secs(10);
+/// How long the log rests when it has said everything: what comes in a burst wakes it once.
+const LOG_REST: Duration = Duration::from_millis(5);
 
 /// Runs the command.
 ///
@@ -154,12 +157,18 @@ pub async fn start_page(port: u16, start: &StartSettings, nodes: Vec<Arc<Context
 
 /// The log of a node that runs alone: what the pure crates report as facts.
 async fn log_notices(node: NodeHandle) {
+    if LevelFilter::current() < LevelFilter::WARN {
+        return; // there is nothing to be said about any notice
+    }
     let mut notices = node.subscribe();
     loop {
         match notices.recv().await {
             Ok(stamped) => log_notice(&stamped.notice),
             Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "the log is behind"),
             Err(RecvError::Closed) => return,
+        }
+        if notices.is_empty() {
+            tokio::time::sleep(LOG_REST).await;
         }
     }
 }

@@ -72,16 +72,18 @@ pub struct Tip {
 
 const SHARDS: usize = 256;
 
-/// Every header that the node knows, by id. Cloning shares; a change copies one shard of 256.
+type Shard = HashMap<BlockHash, Arc<BlockInfo>>;
+
+/// Every header that the node knows, by id. Cloning shares; a change copies the list of shards, and one shard of 256.
 #[derive(Debug, Clone)]
 pub struct HeaderIndex {
-    shards: Vec<Arc<HashMap<BlockHash, Arc<BlockInfo>>>>,
+    shards: Arc<Vec<Arc<Shard>>>,
     len: usize,
 }
 
 impl Default for HeaderIndex {
     fn default() -> Self {
-        Self { shards: vec![Arc::default(); SHARDS], len: 0 }
+        Self { shards: Arc::new(vec![Arc::default(); SHARDS]), len: 0 }
     }
 }
 
@@ -111,7 +113,8 @@ impl HeaderIndex {
 
     /// Adds or replaces a block.
     pub fn insert(&mut self, block: Arc<BlockInfo>) {
-        let shard = Arc::make_mut(&mut self.shards[usize::from(block.hash.0[0])]);
+        let shards = Arc::make_mut(&mut self.shards);
+        let shard = Arc::make_mut(&mut shards[usize::from(block.hash.0[0])]);
         if shard.insert(block.hash, block).is_none() {
             self.len += 1;
         }
@@ -120,10 +123,10 @@ impl HeaderIndex {
 
 const CHUNK: usize = 1_024;
 
-/// The active chain, by height. Cloning shares; a new tip copies one chunk of 1,024.
+/// The active chain, by height. Cloning shares; a new tip copies the list of chunks, and one chunk of 1,024.
 #[derive(Debug, Clone, Default)]
 pub struct ActiveChain {
-    chunks: Vec<Arc<Vec<BlockHash>>>,
+    chunks: Arc<Vec<Arc<Vec<BlockHash>>>>,
 }
 
 impl ActiveChain {
@@ -148,18 +151,21 @@ impl ActiveChain {
 
     /// Puts a block on top.
     pub fn push(&mut self, hash: BlockHash) {
-        if self.len().is_multiple_of(CHUNK) {
-            self.chunks.push(Arc::new(Vec::with_capacity(CHUNK)));
+        let is_full = self.len().is_multiple_of(CHUNK);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if is_full {
+            chunks.push(Arc::new(Vec::with_capacity(CHUNK)));
         }
-        let last = self.chunks.last_mut().expect("a chunk was pushed when the last was full");
+        let last = chunks.last_mut().expect("a chunk was pushed when the last was full");
         Arc::make_mut(last).push(hash);
     }
 
     /// Keeps the lowest `len` blocks.
     pub fn truncate(&mut self, len: usize) {
-        self.chunks.truncate(len.div_ceil(CHUNK));
+        let chunks = Arc::make_mut(&mut self.chunks);
+        chunks.truncate(len.div_ceil(CHUNK));
         if !len.is_multiple_of(CHUNK)
-            && let Some(last) = self.chunks.last_mut()
+            && let Some(last) = chunks.last_mut()
         {
             Arc::make_mut(last).truncate(len % CHUNK);
         }

@@ -475,11 +475,7 @@ impl World {
     fn call(&mut self, call: Call) -> Result<(), StoreError> {
         let now = self.clock.now();
         let (actions, give_answer) = call(&mut self.participant, now)?;
-        actions.into_iter().for_each(|action| self.carry_out(action, now));
-        if let Some(give_answer) = give_answer {
-            self.publish();
-            give_answer();
-        }
+        self.carry_out(actions, give_answer, now);
         Ok(())
     }
 
@@ -495,24 +491,40 @@ impl World {
         work: impl FnOnce(&mut Participant, Time) -> Result<Vec<Action>, StoreError>,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        for action in work(&mut self.participant, now)? {
-            self.carry_out(action, now);
-        }
+        let actions = work(&mut self.participant, now)?;
+        self.carry_out(actions, None, now);
         Ok(())
     }
 
-    fn carry_out(&mut self, action: Action, now: Time) {
-        match action {
-            Action::Answer(id, result) => {
-                if let Some(answer) = self.submitted.remove(&id) {
-                    // what the answer speaks of must be in the picture that the submitter reads next
-                    self.publish();
-                    // the submitter may have stopped waiting
-                    let _ = answer.send(result);
-                }
+    /// Does what the node wants. Who waits for an answer comes first, with a picture that shows what it speaks of: what
+    /// else there is to say wakes other threads, and after a full block there is much of it.
+    fn carry_out(&mut self, actions: Vec<Action>, give_answer: Option<GiveAnswer>, now: Time) {
+        for action in &actions {
+            if let Action::Notify(notice) = action {
+                self.picture.note(self.participant.node(), notice, now);
             }
+        }
+        if let Some(give_answer) = give_answer {
+            self.publish();
+            give_answer();
+        }
+        for action in &actions {
+            if let Action::Answer(id, result) = action
+                && let Some(answer) = self.submitted.remove(id)
+            {
+                self.publish();
+                // the submitter may have stopped waiting
+                let _ = answer.send(*result);
+            }
+        }
+        actions.into_iter().for_each(|action| self.say(action, now));
+    }
+
+    fn say(&mut self, action: Action, now: Time) {
+        match action {
+            // given already
+            Action::Answer(..) => {}
             Action::Notify(notice) => {
-                self.picture.note(self.participant.node(), &notice, now);
                 if self.notices.receiver_count() > 0 {
                     // an error means that the last has just left
                     let _ = self.notices.send(Arc::new(Stamped { time: now, notice }));
@@ -522,6 +534,8 @@ impl World {
                 tracing::info!(peer = peer.0, %offence, "peer punished");
                 self.tell_network(Action::Punish(peer, offence));
             }
+            // nobody hears it, and whoever comes later asks for what they lack
+            Action::Publish(_) if self.participant.node().peers().next().is_none() => {}
             action @ (Action::Request(..)
             | Action::Respond(..)
             | Action::Publish(_)

@@ -5,13 +5,19 @@ use std::time::{Duration, Instant};
 
 use tine_node::event::{Notice, Removal, Submission};
 use tine_wallet::{Removed, WalletError};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{
+    Receiver,
+    error::{RecvError, TryRecvError},
+};
 
 use super::{Open, Shared, WalletService, lock};
 use crate::driver::{self, Stamped};
 
 /// What changed is written at most this often; a crash before it costs a look at some blocks at the next start.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the thread sleeps after it has told what there was to tell. Nobody waits for it, because whoever asks a
+/// wallet brings it up to date first; and what comes in a burst wakes it once.
+const REST: Duration = Duration::from_millis(5);
 /// Payments that are in no block and no mempool are submitted again this often.
 const RESEND_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -34,7 +40,11 @@ pub(super) fn run(service: &WalletService, mut notices: Receiver<Arc<Stamped>>) 
     let mut resent = None::<Instant>;
     loop {
         match runtime.block_on(hear(service, &mut notices)) {
-            Heard::Notice(stamped) => each(service, |open| tell(service, open, &stamped)),
+            Heard::Notice(stamped) => {
+                each(service, |open| tell(service, open, &stamped));
+                tell_rest(service, &mut notices);
+                runtime.block_on(async { tokio::time::sleep(REST).await });
+            }
             Heard::Gap => each(service, |open| service.settle(open)),
             Heard::Nothing => {}
             Heard::Stopped => break,
@@ -60,6 +70,18 @@ async fn hear(service: &WalletService, notices: &mut Receiver<Arc<Stamped>>) -> 
         },
         () = service.node.stopped() => Heard::Stopped,
         () = tokio::time::sleep(SAVE_INTERVAL) => Heard::Nothing,
+    }
+}
+
+/// Tells all that has come meanwhile.
+fn tell_rest(service: &WalletService, notices: &mut Receiver<Arc<Stamped>>) {
+    loop {
+        match notices.try_recv() {
+            Ok(stamped) => each(service, |open| tell(service, open, &stamped)),
+            Err(TryRecvError::Lagged(_)) => each(service, |open| service.settle(open)),
+            // that it is closed is heard next
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+        }
     }
 }
 
