@@ -98,7 +98,7 @@ pub(crate) const METHODS: &[Method] = &[
 
 fn submit_block(call: &Call) -> Outcome {
     let refuse = || RpcError::new(Code::Deserialization, "Block decode failed");
-    let bytes = digits::decode(&call.params.text(0)?).map_err(|_| refuse())?;
+    let bytes = digits::decode(&call.params.long_text(0)?).map_err(|_| refuse())?;
     let block = Block::from_bytes(&bytes).map_err(|_| refuse())?;
     let verdict = call.context.node.submit_blocking(Submission::Block(Arc::new(block)))?;
     answer(&bip22(verdict))

@@ -1,5 +1,6 @@
 //! The parameters of one call: put in order, checked against the method's table, read by type.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
@@ -96,6 +97,15 @@ impl Params {
     /// A string.
     pub(crate) fn text(&self, place: usize) -> Result<String, RpcError> {
         self.required(place)
+    }
+
+    /// A string that may be long, where it lies if nothing in it is escaped.
+    pub(crate) fn long_text(&self, place: usize) -> Result<Cow<'_, str>, RpcError> {
+        let plain = self.raw(place).and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"'));
+        match plain {
+            Some(text) if !text.contains('\\') => Ok(Cow::Borrowed(text)),
+            Some(_) | None => self.text(place).map(Cow::Owned),
+        }
     }
 
     /// A hash (Core: `ParseHashV`, with its words).

@@ -237,7 +237,7 @@ pub(super) fn max_fee_at(rate: Amount, size: usize) -> Option<Amount> {
 }
 
 async fn send_raw_transaction(call: Call) -> Outcome {
-    let tx = Arc::new(decode_hex(&call.params.text(0)?)?);
+    let tx = Arc::new(decode_hex(&call.params.long_text(0)?)?);
     let (txid, max_fee) = (tx.txid(), max_fee(&call, tx.size())?);
     let offers = [Offer { tx, max_fee }];
     let answers = call.context.node.control(move |node, now| node.offer(&offers, now)).await?;
