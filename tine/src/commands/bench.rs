@@ -1,5 +1,6 @@
 //! `tine bench`: how fast real nodes are, by one command.
 
+mod caller;
 mod child;
 mod growth;
 mod material;

@@ -12,6 +12,7 @@ use tine_chain::block::Block;
 use tine_chain::codec::Encode as _;
 use tine_chain::hash::BlockHash;
 
+use super::caller::Caller;
 use crate::cli::BenchRow;
 use crate::digits;
 use crate::exit::Error;
@@ -27,6 +28,8 @@ pub(super) struct Node {
     process: Child,
     /// To ask it.
     pub(super) rpc: RpcClient,
+    /// What its cookie holds.
+    login: String,
     /// Where peers reach it.
     pub(super) address: String,
 }
@@ -66,21 +69,18 @@ impl Node {
             cookie.trim().split_once(':').ok_or_else(|| failed(&"a cookie of another form"))?;
         let login = Login::Password(user.to_owned(), password.to_owned());
         let rpc = RpcClient::new(text(&entry["rpc"]), login);
-        Ok(Self { process, rpc, address: text(&entry["listen"][0]) })
+        Ok(Self { process, rpc, login: cookie.trim().to_owned(), address: text(&entry["listen"][0]) })
+    }
+
+    /// A connection of its own, for calls that are timed.
+    pub(super) fn caller(&self) -> Result<Caller, Error> {
+        Caller::connect(self.rpc.url(), &self.login)
     }
 
     /// Hands over blocks, as a miner would.
     pub(super) fn submit(&self, blocks: &[Arc<Block>]) -> Result<(), Error> {
-        blocks.iter().try_for_each(|block| self.submit_digits(&digits::encode(&block.to_bytes())))
-    }
-
-    /// [`Node::submit`] of one block, encoded already: what the caller does to have something to send is not the node's.
-    pub(super) fn submit_digits(&self, block: &str) -> Result<(), Error> {
-        let answer = self.rpc.call("submitblock", [block])?;
-        if answer.is_null() {
-            return Ok(());
-        }
-        Err(Error::Failed(format!("a block that was made for the measurement is {answer}")))
+        let mut caller = self.caller()?;
+        blocks.iter().try_for_each(|block| submit_digits(&mut caller, &digits::encode(&block.to_bytes())))
     }
 
     /// Dials `other`, once.
@@ -129,6 +129,15 @@ impl Node {
         }
         Err(Error::Failed("a node did not stop".into()))
     }
+}
+
+/// [`Node::submit`] of one block, encoded already: what the caller does to have something to send is not the node's.
+pub(super) fn submit_digits(caller: &mut Caller, block: &str) -> Result<(), Error> {
+    let answer = caller.call("submitblock", block)?;
+    if answer.is_null() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!("a block that was made for the measurement is {answer}")))
 }
 
 impl Drop for Node {

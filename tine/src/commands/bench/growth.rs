@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tine_chain::block::Block;
 use tine_chain::codec::Encode as _;
 
-use super::child::Node;
+use super::child::{Node, submit_digits};
 use super::material::{End, Material, PAYMENTS};
 use super::rows::Folder;
 use super::{bar_style, load, plot, short};
@@ -139,10 +139,11 @@ fn grow_coins(
             bar.inc(u64::from(coins));
         }
         let mut times = Vec::with_capacity(FULL_BLOCKS);
+        let mut caller = node.caller()?;
         for payments in rounds.by_ref().take(FULL_BLOCKS) {
             let block = digits::encode(&material.grow(&mut end, payments)?.to_bytes());
             let start = Instant::now();
-            node.submit_digits(&block)?;
+            submit_digits(&mut caller, &block)?;
             times.push(start.elapsed().as_secs_f64() * 1_000.0);
         }
         times.sort_by(f64::total_cmp);

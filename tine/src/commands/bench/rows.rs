@@ -16,7 +16,7 @@ use tine_chain::params::{Network, Params};
 use tine_chain::pow::CompactTarget;
 use tine_chain::transaction::Transaction;
 
-use super::child::{Figure, Node, PATIENCE};
+use super::child::{Figure, Node, PATIENCE, submit_digits};
 use super::material::{Material, PAYMENTS};
 use super::peer::Standard;
 use crate::cli::BenchRow;
@@ -293,8 +293,9 @@ impl Bench {
             send(&node, &group)?;
             let sent = start.elapsed().as_secs_f64();
             let block = digits::encode(&material.grow(&mut end, group)?.to_bytes());
+            let mut caller = node.caller()?;
             let start = Instant::now();
-            node.submit_digits(&block)?;
+            submit_digits(&mut caller, &block)?;
             Ok((sent, start.elapsed().as_secs_f64()))
         };
         let rate = |(sent, _)| PAYMENTS as f64 / sent;
@@ -346,10 +347,8 @@ fn hex_of(payment: &Transaction) -> String {
 }
 
 fn send_one_by_one(node: &Node, payments: &[Arc<Transaction>]) -> Result<(), Error> {
-    for payment in payments {
-        node.rpc.call("sendrawtransaction", [hex_of(payment)])?;
-    }
-    Ok(())
+    let mut caller = node.caller()?;
+    payments.iter().try_for_each(|payment| caller.call("sendrawtransaction", &hex_of(payment)).map(drop))
 }
 
 fn send_in_batches(node: &Node, payments: &[Arc<Transaction>]) -> Result<(), Error> {
@@ -375,20 +374,16 @@ fn wait_for_mempool(node: &Node, count: usize) -> Result<(), Error> {
     Err(Error::Failed(format!("waited {} s in vain for {count} transactions", PATIENCE.as_secs())))
 }
 
-/// Gives `first` a block; the milliseconds between its being the tip there and its being the tip at `last`.
-///
-/// Both are asked in the same way by two callers who wait, so that what asking costs cancels out.
+/// Gives `first` a block; the milliseconds from then until it is the tip of `last`, which a caller who waits there hears.
 fn travel_ms(first: &Node, last: &Node, block: &Arc<Block>) -> Result<f64, Error> {
-    let hash = block.hash();
-    let arrival = |node: &Node| node.wait_for(hash).map(|()| Instant::now());
+    let (hash, digits) = (block.hash(), digits::encode(&block.to_bytes()));
+    let mut caller = first.caller()?;
     std::thread::scope(|scope| {
-        let (at_first, at_last) = (scope.spawn(|| arrival(first)), scope.spawn(|| arrival(last)));
+        let at_last = scope.spawn(|| last.wait_for(hash).map(|()| Instant::now()));
         std::thread::sleep(SETTLE);
-        first.submit(std::slice::from_ref(block))?;
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Instant, Error>>| {
-            thread.join().unwrap_or_else(|_| Err(Error::Failed("a caller who waited failed".into())))
-        };
-        let (at_first, at_last) = (join(at_first)?, join(at_last)?);
-        Ok(at_last.saturating_duration_since(at_first).as_secs_f64() * 1_000.0)
+        let start = Instant::now();
+        submit_digits(&mut caller, &digits)?;
+        let end = at_last.join().map_err(|_| Error::Failed("a caller who waited failed".into()))??;
+        Ok(end.saturating_duration_since(start).as_secs_f64() * 1_000.0)
     })
 }
