@@ -96,7 +96,7 @@ impl request_response::Codec for SyncCodec {
     }
 }
 
-async fn read<T, M>(io: &mut T, limit: usize) -> io::Result<Frame<M>>
+pub(crate) async fn read<T, M>(io: &mut T, limit: usize) -> io::Result<Frame<M>>
 where
     T: AsyncRead + Unpin + Send,
     M: Decode,

@@ -48,10 +48,12 @@ impl Topics {
 
     /// The topic that a message belongs to.
     pub(crate) fn topic(&self, gossip: &Gossip) -> TopicHash {
-        match gossip {
-            Gossip::Block(_) => self.blocks.hash(),
-            Gossip::Transaction(_) => self.transactions.hash(),
-        }
+        self.hash_of(matches!(gossip, Gossip::Block(_)))
+    }
+
+    /// The topic of blocks, or that of transactions.
+    pub(crate) fn hash_of(&self, blocks: bool) -> TopicHash {
+        if blocks { self.blocks.hash() } else { self.transactions.hash() }
     }
 
     pub(crate) fn is_blocks(&self, topic: &TopicHash) -> bool {

@@ -29,6 +29,7 @@ mod network;
 mod peers_file;
 mod service;
 mod sessions;
+pub mod testing;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

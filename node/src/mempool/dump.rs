@@ -12,18 +12,23 @@
 use std::sync::Arc;
 
 use imbl::Vector;
+use tine_chain::amount::MAX_MONEY;
 use tine_chain::codec::{Decode, DecodeError, Encode, Reader};
 use tine_chain::hash::{TaggedHash, Txid};
 use tine_chain::time::Time;
 use tine_chain::transaction::Transaction;
 
-use super::estimate::{BlockSamples, Sample};
+use super::estimate::{BlockSamples, MAX_OPEN, SAMPLES_PER_BLOCK, Sample};
 use super::{Estimator, Mempool};
 
 const MEMPOOL_MAGIC: [u8; 4] = *b"tmpl";
 const ESTIMATES_MAGIC: [u8; 4] = *b"tfee";
 /// Of both files.
 const VERSION: u32 = 1;
+/// The highest block that estimates may be about.
+const MAX_HEIGHT: u32 = u32::MAX / 2;
+/// The highest fee rate that a sample may have, in base units for 1,000 bytes: all the money for a byte.
+const MAX_RATE: u64 = MAX_MONEY.0 * 1_000;
 /// Bytes of the checksum at the end.
 const CHECKSUM: usize = 32;
 
@@ -160,6 +165,10 @@ impl Estimator {
         let mut reader = unseal(bytes, ESTIMATES_MAGIC)?;
         let first = Some(reader.u32()?).filter(|first| *first != u32::MAX);
         let height = reader.u32()?;
+        // no chain has so many blocks, and sums are made with heights
+        if height > MAX_HEIGHT || first.is_some_and(|first| first > height) {
+            return Err(DecodeError::Malformed("a height that no chain has").into());
+        }
         let mut blocks: Vector<Arc<BlockSamples>> = Vector::new();
         for _ in 0..reader.u64()? {
             let block = read_block(&mut reader)?;
@@ -176,11 +185,26 @@ impl Estimator {
 
 fn read_block(reader: &mut Reader<'_>) -> Result<BlockSamples, DecodeError> {
     let (height, count, kept) = (reader.u32()?, reader.u32()?, reader.u32()?);
+    if count as usize > MAX_OPEN || kept as usize > SAMPLES_PER_BLOCK || kept > count {
+        return Err(DecodeError::Malformed("more samples than a block is judged by"));
+    }
     let mut samples = Vec::new();
     for _ in 0..kept {
-        samples.push(Sample { rate: reader.u64()?, waited: reader.u32()?, mined: reader.u8()? != 0 });
+        let sample = Sample { rate: reader.u64()?, waited: reader.u32()?, mined: read_flag(reader)? };
+        if sample.rate > MAX_RATE {
+            return Err(DecodeError::Malformed("a fee rate over all the money there is"));
+        }
+        samples.push(sample);
     }
     Ok(BlockSamples { height, count, samples })
+}
+
+fn read_flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::Malformed("a flag that is neither 0 nor 1")),
+    }
 }
 
 fn open(magic: [u8; 4]) -> Vec<u8> {
@@ -243,5 +267,24 @@ mod tests {
             assert!(Estimator::from_file(&file[..length]).is_err(), "{length} bytes");
         }
         assert_eq!(Dump::from_file(&file), Err(DumpError::Kind));
+    }
+
+    /// A file with a good checksum that no node has written: sums over what it says must not overflow.
+    #[test]
+    fn estimates_that_cannot_be_are_refused() {
+        let sample = Sample { rate: 4_000, waited: 2, mined: true };
+        let block = |count, samples| Arc::new(BlockSamples { height: 7, count, samples });
+        let with = |first, height, block: Arc<BlockSamples>| {
+            let mut estimator = Estimator { first, height, ..Estimator::default() };
+            estimator.blocks.push_back(block);
+            Estimator::from_file(&estimator.to_file()).is_ok()
+        };
+        assert!(with(Some(3), 9, block(3, vec![sample; 3])));
+        assert!(!with(Some(3), u32::MAX, block(3, vec![sample; 3])), "a height");
+        assert!(!with(Some(10), 9, block(3, vec![sample; 3])), "a first block after the last");
+        assert!(!with(Some(3), 9, block(u32::MAX, vec![sample; 3])), "a count");
+        assert!(!with(Some(3), 9, block(2, vec![sample; 3])), "more kept than there were");
+        assert!(!with(Some(3), 9, block(101, vec![sample; 101])), "more kept than are kept");
+        assert!(!with(Some(3), 9, block(3, vec![Sample { rate: u64::MAX, ..sample }])), "a rate");
     }
 }

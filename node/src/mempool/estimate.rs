@@ -24,7 +24,7 @@ pub const MAX_TARGET: u32 = 1_008;
 /// How many blocks back samples are kept.
 const HISTORY: u32 = 1_008;
 /// How many samples of one block are kept.
-const SAMPLES_PER_BLOCK: usize = 100;
+pub(super) const SAMPLES_PER_BLOCK: usize = 100;
 /// After how many blocks a sample counts half as much (Core's medium horizon).
 const HALF_LIFE: u32 = 144;
 /// What a fresh sample counts.
@@ -32,7 +32,7 @@ const FULL: u64 = 1 << 16;
 /// How many fresh samples make a group.
 const GROUP: u64 = 10;
 /// How many samples may wait for the next block.
-const MAX_OPEN: usize = 10_000;
+pub(super) const MAX_OPEN: usize = 10_000;
 
 /// Whether to answer for now, or for what has been seen at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod choices;
 pub mod decoders;
 pub mod mempool;
+pub mod outside;
 pub mod seeds;
 pub mod store;
 
@@ -32,6 +33,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("connect", chain::connect),
     ("reorganise", chain::reorganise),
     ("mempool", mempool::mempool),
+    ("mempool_file", mempool::mempool_file),
+    ("estimates_file", mempool::estimates_file),
+    ("p2p_codec", outside::p2p_codec),
+    ("rpc_envelope", outside::rpc_envelope),
     ("reindex", store::reindex),
     ("recover", store::recover),
 ];

@@ -1,13 +1,14 @@
-//! A mempool's day.
+//! A mempool's day, and its files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tine_chain::hash::Txid;
+use tine_chain::hash::{TaggedHash, Txid};
 use tine_chain::testing::{GENESIS, TestTree, Wallet, replay_coins, stored_coins};
 use tine_chain::transaction::OutPoint;
 use tine_node::event::{Event, Submission, SubmitId};
+use tine_node::mempool::{Dump, EstimateMode, Estimator, MAX_TARGET};
 use tine_node::template::CoinbaseSpec;
 use tine_node::{Node, NodeConfig};
 
@@ -44,6 +45,61 @@ pub fn mempool(bytes: &[u8]) {
     }
     let chain = day.node.chain();
     assert_eq!(stored_coins(chain), replay_coins(chain));
+}
+
+/// A `mempool.dat` that somebody has written, its checksum made good: a node takes back what is acceptable of it.
+pub fn mempool_file(bytes: &[u8]) {
+    // as it is, it is refused almost always, and must not be more than refused
+    let _ = Dump::from_file(bytes);
+    let file = sealed(bytes);
+    let Ok(dump) = Dump::from_file(&file) else { return };
+    assert_eq!(dump.to_file(), file, "one file for each content");
+    let mut day = Day::new();
+    let now = day.tree.now();
+    let (_, restored) = day.node.restore(&dump.entries, now).expect("memory does not fail");
+    let counted = restored.accepted + restored.known + restored.expired + restored.refused;
+    assert_eq!(counted, dump.entries.len(), "each is here, or there is a reason");
+    dump.deltas.into_iter().for_each(|(txid, delta)| day.node.prioritise(txid, delta));
+    day.check();
+}
+
+/// A `fee_estimates.dat`, likewise.
+pub fn estimates_file(bytes: &[u8]) {
+    let _ = Estimator::from_file(bytes);
+    let file = sealed(bytes);
+    let Ok(estimator) = Estimator::from_file(&file) else { return };
+    assert_eq!(estimator.to_file(), file, "one file for each content");
+    for mode in [EstimateMode::Economical, EstimateMode::Conservative] {
+        for target in [0, 1, 2, 6, MAX_TARGET, u32::MAX] {
+            if let Some(estimate) = estimator.estimate(target, mode, &[(1_000, 1), (1 << 40, 1_000)]) {
+                assert!(estimate.target <= MAX_TARGET);
+            }
+        }
+    }
+    let mut day = Day::new();
+    day.node.restore_estimates(estimator);
+    day.mine(&mut Choices::new(&[0, 0]));
+    day.check();
+}
+
+/// The files of a node whose mempool has a payment, and that has seen one confirmed.
+pub(crate) fn example_files() -> (Vec<u8>, Vec<u8>) {
+    let mut day = Day::new();
+    let mut choices = Choices::new(&[0, 0, 9, 1, 3, 9]);
+    let name = day.pay(&mut choices).expect("there are coins");
+    day.submit(Submission::Transaction(day.tree.transaction(&name)));
+    let parent = day.names.last().expect("a block").clone();
+    day.extend(&parent, &[name]);
+    let name = day.pay(&mut choices).expect("there are coins");
+    day.submit(Submission::Transaction(day.tree.transaction(&name)));
+    let mempool = day.node.mempool();
+    (Dump::of(mempool).to_file(), mempool.estimator().to_file())
+}
+
+/// `contents` with the checksum that both files end with.
+pub(crate) fn sealed(contents: &[u8]) -> Vec<u8> {
+    let sum = TaggedHash::new("tine/mempool-file").chain(contents).finish();
+    [contents, &sum].concat()
 }
 
 struct Day {

@@ -9,10 +9,12 @@ use tine_chain::policy::Policy;
 use tine_chain::signature::public_key;
 use tine_chain::testing::{TestTree, Wallet};
 use tine_chain::transaction::Witness;
+use tine_node::mempool::{Dump, Estimator};
 use tine_node::wire::{CompactBlock, Gossip, Request, Response};
 use tine_wallet::{KdfCost, Keystore, Phrase, wallet};
 
 use crate::chain::{example_block, example_payment};
+use crate::mempool::example_files;
 use crate::store::example_commits;
 
 /// The first inputs of the target `name`; none when there is no such target.
@@ -29,6 +31,9 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "response" => responses(&tree).iter().map(Encode::to_bytes).collect(),
         "gossip" => gossip(&tree).iter().map(Encode::to_bytes).collect(),
         "journal_record" => example_commits(),
+        "mempool_file" | "estimates_file" => unsealed_files(name),
+        "p2p_codec" => streams(&tree),
+        "rpc_envelope" => calls(),
         "address" => addresses(),
         "keystore" => vec![keystore()],
         "wallet_files" => wallet_files(),
@@ -107,6 +112,46 @@ fn responses(tree: &TestTree) -> Vec<Response> {
 fn gossip(tree: &TestTree) -> Vec<Gossip> {
     let compact = CompactBlock::new(&tree.block("a4"), 7).expect("it has a coinbase");
     vec![Gossip::Block(compact.into()), Gossip::Transaction(tree.transaction("one"))]
+}
+
+/// What a node writes when it stops, without the checksums.
+fn unsealed_files(name: &str) -> Vec<Vec<u8>> {
+    let (mempool, estimates) = example_files();
+    let contents = |mut file: Vec<u8>| {
+        file.truncate(file.len() - 32);
+        file
+    };
+    match name {
+        "mempool_file" => vec![contents(mempool), contents(Dump::default().to_file())],
+        _ => vec![contents(estimates), contents(Estimator::default().to_file())],
+    }
+}
+
+/// Messages behind their lengths, as a peer sends them a few bytes at a time, and gossip.
+fn streams(tree: &TestTree) -> Vec<Vec<u8>> {
+    let framed = |kind: u8, bytes: Vec<u8>| {
+        [vec![kind, 6], (bytes.len() as u32).to_le_bytes().to_vec(), bytes].concat()
+    };
+    let requests = requests(tree).into_iter().map(|request| framed(0, request.to_bytes()));
+    let responses = responses(tree).into_iter().map(|response| framed(1, response.to_bytes()));
+    let gossip = gossip(tree).into_iter().map(|message| {
+        let kind = if matches!(message, Gossip::Block(_)) { 2 } else { 3 };
+        [vec![kind, 0], message.to_bytes()].concat()
+    });
+    requests.chain(responses).chain(gossip).collect()
+}
+
+fn calls() -> Vec<Vec<u8>> {
+    [
+        r#"{"method":"getblockcount","id":1}"#,
+        r#"{"jsonrpc":"2.0","id":"x","method":"getblock","params":["0000000000000000000000000000000000000000000000000000000000000000",2]}"#,
+        r#"{"jsonrpc":"1.0","method":"sendtoaddress","params":{"address":"a","amount":1.10,"args":[]},"id":null}"#,
+        r#"[{"jsonrpc":"2.0","method":"stop"},{"method":"submitblock","params":["\u0030\u0031"],"id":[1,{"a":2}]},3]"#,
+        r#"{"method":"help","params":[true],"id":-1.5e9,"more":{"a":[[[]]]}}"#,
+        "[]",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 fn addresses() -> Vec<Vec<u8>> {

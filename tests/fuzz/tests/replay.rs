@@ -10,7 +10,18 @@ use rand::{RngExt, SeedableRng};
 use tine_fuzz::{TARGETS, Target};
 
 /// Targets that take milliseconds for each input.
-const SLOW: [&str; 6] = ["connect", "reorganise", "mempool", "recover", "reindex", "wallet_files"];
+const SLOW: [&str; 8] = [
+    "connect",
+    "reorganise",
+    "mempool",
+    "mempool_file",
+    "estimates_file",
+    "recover",
+    "reindex",
+    "wallet_files",
+];
+/// How many of them are files of a store or a wallet: the last.
+const FILES: usize = 3;
 /// Variations of a corpus, for a fast target and a slow one.
 const VARIATIONS: [usize; 2] = [4_000, 40];
 
@@ -89,14 +100,14 @@ fn decoders_on_their_corpora_and_variations() {
 
 #[test]
 fn chains_and_mempools_on_their_corpora_and_variations() {
-    for (name, target) in TARGETS.iter().filter(|(name, _)| SLOW[..3].contains(name)) {
+    for (name, target) in TARGETS.iter().filter(|(name, _)| SLOW[..SLOW.len() - FILES].contains(name)) {
         replay(name, *target);
     }
 }
 
 #[test]
 fn files_on_their_corpora_and_variations() {
-    for (name, target) in TARGETS.iter().filter(|(name, _)| SLOW[3..].contains(name)) {
+    for (name, target) in TARGETS.iter().filter(|(name, _)| SLOW[SLOW.len() - FILES..].contains(name)) {
         replay(name, *target);
     }
 }

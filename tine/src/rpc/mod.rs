@@ -37,6 +37,7 @@ mod server;
 mod shapes;
 mod stats;
 mod template;
+pub mod testing;
 mod tine;
 pub mod transport;
 mod users;
