@@ -40,6 +40,9 @@ pub enum AddressError {
 
 /// What is really wrong: the outer errors of the library only say that something is.
 fn innermost(error: &CheckedHrpstringError) -> String {
+    if matches!(error, CheckedHrpstringError::Checksum(_)) {
+        return "its checksum is wrong: a character is missing or mistyped, or two have changed places; copy it again".into();
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

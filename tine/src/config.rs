@@ -146,6 +146,9 @@ impl File {
             return Ok(Self::default());
         }
         let refuse = |error: &dyn std::fmt::Display| Error::Usage(format!("{}: {error}", path.display()));
+        if !path.exists() {
+            return Err(refuse(&"there is no such file; --config, or TINE_CONFIG, names it"));
+        }
         let size = std::fs::metadata(path).map_err(|error| refuse(&error))?.len();
         if size > MAX_FILE_SIZE {
             return Err(refuse(&"longer than 1 MiB"));

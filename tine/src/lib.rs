@@ -11,6 +11,7 @@ pub mod digits;
 pub mod dirs;
 pub mod driver;
 pub mod exit;
+pub mod fleet;
 pub mod full_node;
 pub mod hashrate;
 pub mod logging;
@@ -32,11 +33,17 @@ pub mod web;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<cli::Cli, clap::Error> {
+    let mut command = cli::examples::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    cli::Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
 
 /// Runs the program with these arguments, the first being its own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(args) {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
             out::usage(&error);

@@ -5,6 +5,7 @@
 
 mod bench;
 mod client;
+pub mod examples;
 mod experiments;
 mod lab;
 mod start;

@@ -17,9 +17,7 @@ mod worlds;
 
 pub use target::Target;
 
-use clap::CommandFactory as _;
-
-use crate::cli::{Cli, Command, Shell};
+use crate::cli::{Cli, Command, Shell, examples};
 use crate::config::{self, DevnetSettings, NodeSettings, Settings};
 use crate::exit::Error;
 use crate::out::Out;
@@ -79,24 +77,26 @@ fn completions(out: Out, shell: Shell) -> Result<(), Error> {
         Shell::Zsh => aot::Shell::Zsh,
     };
     let mut text = Vec::new();
-    aot::generate(generator, &mut Cli::command(), "tine", &mut text);
+    aot::generate(generator, &mut examples::command(), "tine", &mut text);
     out.raw(String::from_utf8_lossy(&text).trim_end());
     Ok(())
 }
 
 /// One page for the program and one section for each command, in roff.
 fn man(out: Out) -> Result<(), Error> {
-    fn render(command: clap::Command, text: &mut Vec<u8>) -> std::io::Result<()> {
-        clap_mangen::Man::new(command.clone()).render(text)?;
-        for child in command.get_subcommands().filter(|child| child.get_name() != "help") {
-            render(child.clone(), text)?;
-        }
-        Ok(())
-    }
-    let mut command = Cli::command();
+    let mut command = examples::command();
     command.build();
     let mut text = Vec::new();
-    render(command, &mut text).map_err(|error| Error::failed("the manual page", error))?;
+    render_manual(command, &mut text).map_err(|error| Error::failed("the manual page", error))?;
     out.raw(String::from_utf8_lossy(&text).trim_end());
+    Ok(())
+}
+
+/// A built command's page, and those of all below it.
+pub(crate) fn render_manual(command: clap::Command, text: &mut Vec<u8>) -> std::io::Result<()> {
+    clap_mangen::Man::new(command.clone()).render(text)?;
+    for child in command.get_subcommands().filter(|child| child.get_name() != "help") {
+        render_manual(child.clone(), text)?;
+    }
     Ok(())
 }

@@ -10,6 +10,9 @@ use crate::out::Out;
 use crate::roster;
 use crate::rpc::{ParamOf, takes_text};
 
+/// JSON-RPC's number for it.
+const METHOD_NOT_FOUND: i32 = -32_601;
+
 /// Runs the command: JSON out, as the node wrote it; text without its quotes, as bitcoin-cli does, unless `--json`.
 ///
 /// # Errors
@@ -20,7 +23,13 @@ pub(super) fn run(out: Out, settings: &Settings, args: &RpcArgs) -> Result<(), E
         refuse_to_stop_others(settings, args)?;
     }
     let params = if args.named { named(args)? } else { positional(args) };
-    let raw = target.client.call_raw(&args.method, params)?;
+    let raw = target.client.call_raw(&args.method, params).map_err(|error| match error.code() {
+        // Core's words, which say too little to whoever mistyped a name
+        Some(METHOD_NOT_FOUND) => {
+            Error::Failed(format!("{error}: {:?}; `tine rpc help` lists all", args.method))
+        }
+        _ => error.into(),
+    })?;
     let value = serde_json::from_str::<Value>(raw.get());
     if out.json {
         out.raw(raw.get());
@@ -51,8 +60,8 @@ fn refuse_to_stop_others(settings: &Settings, args: &RpcArgs) -> Result<(), Erro
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "{name} runs in one process with {}: `tine rpc stop` without --on, or Ctrl-C, stops them all; \
-         `tine net split` takes a node off the network",
+        "{name} runs in one process with {}: `tine net stop {name}` stops it alone; `tine rpc stop` without --on, or \
+         Ctrl-C, stops them all",
         others.join(", ")
     )))
 }

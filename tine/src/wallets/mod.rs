@@ -22,21 +22,30 @@ use crate::methods::{
     Balance, HistoryEntry, PaymentState, WalletCoin, WalletMade, WalletNew, WalletRestore, WalletSummary,
 };
 
+/// The wallets that there are, or how to have one.
+fn there_are(names: &str) -> String {
+    if names.is_empty() {
+        "there is none: `tine wallet new NAME` makes one".into()
+    } else {
+        format!("there are: {names}")
+    }
+}
+
 /// Why a wallet did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum WalletsError {
     /// No wallet is called so.
-    #[error("no wallet is called {0:?} here; there are: {1}")]
+    #[error("no wallet is called {name:?} here; {there}", name = .0, there = there_are(.1))]
     NoWallet(String, String),
     /// There are several, and none of them is the node's own.
-    #[error("say which wallet; there are: {0}")]
+    #[error("say which wallet; {there}", there = there_are(.0))]
     NotNamed(String),
     /// A name that can't be a directory's.
     #[error("{0}")]
     BadName(String),
     /// Neither an address nor the name of a wallet.
-    #[error("{0:?} is neither a wallet of this node nor an address: {1}")]
-    BadRecipient(String, String),
+    #[error("{to:?} is neither a wallet of this node ({there}) nor an address: {why}", to = .0, there = there_are(.2), why = .1)]
+    BadRecipient(String, String, String),
     /// A wallet is made again from one thing.
     #[error("give either phrase or path, and not both")]
     PhraseOrPath,

@@ -89,8 +89,9 @@ impl WalletService {
         if self.names().iter().any(|name| name == to) {
             return Ok(Address { network, lock: self.first_lock(Some(to))? });
         }
-        let address = Address::parse(to)
-            .map_err(|error| WalletsError::BadRecipient(to.to_owned(), error.to_string()))?;
+        let address = Address::parse(to).map_err(|error| {
+            WalletsError::BadRecipient(to.to_owned(), error.to_string(), self.names().join(", "))
+        })?;
         if address.network != network {
             return Err(WalletError::AddressNetwork { expected: network, found: address.network }.into());
         }
