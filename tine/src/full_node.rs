@@ -19,6 +19,7 @@ use crate::config::StartSettings;
 use crate::dirs;
 use crate::driver::{Driver, NodeHandle};
 use crate::exit::Error;
+use crate::fleet::Steward;
 use crate::hashrate::HashRate;
 use crate::mempool_file::{MempoolFiles, MempoolKeeper};
 use crate::miner::{Miner, MinerHandle, MinerOptions};
@@ -78,6 +79,8 @@ pub struct Options {
     pub byzantine: Option<Strategy>,
     /// What every node is told.
     pub start: StartSettings,
+    /// Who stops and starts it while others of its process go on; `None`: nobody.
+    pub steward: Option<Steward>,
 }
 
 /// A node that runs.
@@ -117,7 +120,9 @@ impl FullNode {
     /// # Errors
     /// Which part did not start, and why.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        dirs::create_private(&options.dir).map_err(|error| Error::failed(options.dir.display(), error))?;
+        dirs::create_private(&options.dir).map_err(|error| {
+            Error::Failed(format!("{}: {error}; choose another directory with --dir", options.dir.display()))
+        })?;
         let params = Params::of(options.network);
         let chain = open_chain(&options, &params).await?;
         let mut config = NodeConfig::new(params.clone());
@@ -256,7 +261,15 @@ async fn open_chain(options: &Options, params: &Params) -> Result<Chain, Error> 
     };
     let opened =
         tokio::task::spawn_blocking(open).await.map_err(|error| Error::failed("opening the chain", error))?;
-    opened.map_err(|error| Error::Failed(format!("{}: {error}", options.name)))
+    opened.map_err(|error| {
+        let mut text = format!("{}: {error}", options.name);
+        if matches!(error, StoreError::Locked { .. }) {
+            text.push_str(
+                ": it runs already, see `tine net show`; stop it, or choose another directory with --dir",
+            );
+        }
+        Error::Failed(text)
+    })
 }
 
 /// The devnet's nodes differ in everything that their seeds decide.
@@ -316,9 +329,11 @@ fn mining_lock(options: &Options, wallets: &WalletService) -> Result<Option<Lock
     let Some(text) = &options.mine_to else {
         return match wallets.first_lock(None) {
             Ok(lock) => Ok(Some(lock)),
-            Err(error) if options.needs_payee => {
-                Err(Error::Usage(format!("--mine needs --mine-to or a wallet: {error}")))
-            }
+            Err(error) if options.needs_payee => Err(Error::Usage(format!(
+                "--mine needs somebody to pay: {error}. Give --mine-to ADDRESS, or start without --mine and make a \
+                     wallet first (`tine wallet new {}`)",
+                options.own_wallet
+            ))),
             Err(_) => Ok(None),
         };
     };
@@ -355,6 +370,7 @@ fn context(
     context.miner = miner.map(Miner::handle);
     context.mining_lock = lock;
     context.dir = Some(options.dir.clone());
+    context.steward = options.steward.clone();
     context
 }
 

@@ -18,6 +18,10 @@ pub const NET_SPLIT: &str = "tine_netsplit";
 pub const NET_HEAL: &str = "tine_netheal";
 /// `tine_netfault` [`NetFault`] → [`NetInfo`]: makes the node's line bad, or good again.
 pub const NET_FAULT: &str = "tine_netfault";
+/// `tine_netstop` [`NetMember`] → [`NetInfo`] of the node asked: stops another node of its process.
+pub const NET_STOP: &str = "tine_netstop";
+/// `tine_netstart` [`NetMember`] → [`NetInfo`] of the node asked: starts a node of its process again.
+pub const NET_START: &str = "tine_netstart";
 /// `tine_mine` [`Mine`] → [`Mined`]: mines blocks now, at full speed.
 pub const MINE: &str = "tine_mine";
 /// `tine_miner` [`MinerControl`] → [`MinerStatus`]: asks or changes the node's own miner.
@@ -78,6 +82,20 @@ pub struct NetInfo {
     /// How many of 100 messages to and from it are lost, on purpose.
     #[serde(default)]
     pub drop_percent: u8,
+    /// Every node that `tine_netstop` and `tine_netstart` reach through this one; nobody for a node alone in its process.
+    #[serde(default)]
+    pub company: Vec<String>,
+    /// Those of them that are stopped.
+    #[serde(default)]
+    pub stopped: Vec<String>,
+}
+
+/// A node of the same process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetMember {
+    /// Its name.
+    pub node: String,
 }
 
 /// How bad a node's line is to be; what is not given stays as it is.

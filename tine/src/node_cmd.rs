@@ -15,9 +15,9 @@ use crate::config::{NodeSettings, Settings, StartSettings};
 use crate::dirs;
 use crate::driver::NodeHandle;
 use crate::exit::Error;
+use crate::fleet::Fleet;
 use crate::full_node::{FullNode, Options};
 use crate::out::Out;
-use crate::rpc::Context;
 use crate::signals::StopSignal;
 use crate::web::Page;
 
@@ -47,7 +47,7 @@ pub fn run(out: Out, settings: &Settings, node: &NodeSettings) -> Result<(), Err
             }
         }
         let page = match explorer_port {
-            Some(port) => Some(start_page(port, &start, vec![Arc::clone(node.context())]).await?),
+            Some(port) => Some(start_page(port, &start, &Fleet::of(&[Arc::clone(node.context())])).await?),
             None => None,
         };
         let mut stop_requested = node.stop_requested();
@@ -114,6 +114,7 @@ fn options(settings: &Settings, node: &NodeSettings) -> Options {
         cookie_file: node.cookie_file.clone(),
         byzantine: node.byzantine,
         start: node.start.clone(),
+        steward: None,
     }
 }
 
@@ -148,11 +149,15 @@ fn say_who_it_is(out: Out, node: &FullNode, mine: bool) {
 ///
 /// # Errors
 /// The port is taken.
-pub async fn start_page(port: u16, start: &StartSettings, nodes: Vec<Arc<Context>>) -> Result<Page, Error> {
+pub async fn start_page(port: u16, start: &StartSettings, fleet: &Arc<Fleet>) -> Result<Page, Error> {
     let bind = SocketAddr::new(start.rpc_bind, port);
-    Page::start(bind, !bind.ip().is_loopback(), &start.rpc_allow_host, nodes).await.map_err(|error| {
-        Error::Failed(format!("the explorer on {bind}: {error}; choose another port with --explorer-port"))
-    })
+    Page::start(bind, !bind.ip().is_loopback(), &start.rpc_allow_host, Arc::clone(fleet)).await.map_err(
+        |error| {
+            Error::Failed(format!(
+                "the explorer on {bind}: {error}; choose another port with --explorer-port"
+            ))
+        },
+    )
 }
 
 /// The log of a node that runs alone: what the pure crates report as facts.

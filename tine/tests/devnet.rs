@@ -441,6 +441,76 @@ fn messages_come_late_or_not_at_all_until_the_net_is_healed() {
     assert_eq!(process.interrupt(), Some(0));
 }
 
+/// One node ends and comes back while the others go on: by the command line, and by the page's own calls.
+#[test]
+fn a_node_is_stopped_and_started_while_the_others_go_on() {
+    let devnet = Devnet { dir: tempfile::tempdir().expect("a temporary directory"), port: base_port(5, 3) };
+    let dir = devnet.path();
+    let process = devnet.start();
+    process.wait_for("next:");
+    json(dir, &["mine", "12", "--on", "bob"]);
+    until("agreement", || agreed(dir).filter(|(_, height)| *height == 12));
+
+    let left = json(dir, &["net", "stop", "bob"]);
+    assert_eq!(left.as_array().map(Vec::len), Some(2), "{left}");
+    assert_eq!(left[0]["stopped"], serde_json::json!(["bob"]));
+    process.wait_for("bob is stopped");
+    let people = String::from_utf8(tine(dir, &["net", "show"]).stdout).expect("Unicode");
+    assert!(people.contains("tine net start bob"), "{people}");
+    assert_eq!(tine(dir, &["rpc", "uptime", "--on", "bob"]).status.code(), Some(3), "he is gone");
+    let state = |page: &str| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+        let url = format!("http://127.0.0.1:{}{page}", devnet.port - 1);
+        let text = agent.get(&url).call().and_then(|mut answer| answer.body_mut().read_to_string());
+        serde_json::from_str::<Value>(&text.expect("the page answers")).expect("JSON")
+    };
+    let bob = &state("/api/state")["nodes"][1];
+    assert_eq!((&bob["running"], &bob["height"]), (&false.into(), &12.into()));
+    assert!(state("/api/tree")["tips"]["bob"].is_string(), "his last tip is still shown");
+
+    for (args, code, named) in [
+        (["net", "stop", "bob"], 1, "net start bob"),
+        (["net", "start", "carol"], 1, "carol runs already"),
+        (["net", "stop", "zed"], 2, "alice, bob, carol"),
+    ] {
+        let output = tine(dir, &args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(named), "{args:?}: {said}");
+    }
+    let itself = tine(dir, &["rpc", "tine_netstop", "alice", "--on", "alice"]);
+    assert!(String::from_utf8_lossy(&itself.stderr).contains("can't stop itself"));
+    json(dir, &["net", "stop", "carol"]);
+    let last = tine(dir, &["net", "stop", "alice"]);
+    assert!(String::from_utf8_lossy(&last.stderr).contains("last node"), "somebody must be left to ask");
+    json(dir, &["mine", "3", "--on", "alice"]);
+
+    json(dir, &["net", "start", "bob"]);
+    json(dir, &["net", "start", "carol"]);
+    process.wait_for("carol is started");
+    until("both to catch up", || agreed(dir).filter(|(_, height)| *height == 15));
+    let history = state("/api/history");
+    let events: Vec<&Value> =
+        history.as_array().expect("a list").iter().filter(|event| event["node"] == "bob").collect();
+    let kinds: Vec<&str> = events.iter().filter_map(|event| event["kind"].as_str()).collect();
+    let stopped = kinds.iter().position(|kind| *kind == "stopped").expect("told");
+    let started = kinds.iter().position(|kind| *kind == "started").expect("told");
+    assert!(stopped < started, "{kinds:?}");
+    until("the blocks that he missed, on his lane", || {
+        let history = state("/api/history");
+        let seen =
+            history.as_array()?.iter().filter(|event| event["node"] == "bob" && event["kind"] == "block");
+        let heights: std::collections::BTreeSet<u64> =
+            seen.filter_map(|event| event["height"].as_u64()).collect();
+        (heights == (1..=15).collect()).then_some(())
+    });
+    // his wallet and his miner came back with him
+    json(dir, &["send", "carol", "5", "--from", "bob", "--on", "bob"]);
+    json(dir, &["mine", "1", "--on", "bob"]);
+    until("agreement", || agreed(dir).filter(|(_, height)| *height == 16));
+    assert_eq!(process.interrupt(), Some(0));
+}
+
 /// Nodes that stood apart when they were stopped meet when they are started: what that does to the chain is shown as well.
 #[test]
 fn a_reorganisation_during_the_start_is_printed() {

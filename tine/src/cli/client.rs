@@ -172,6 +172,16 @@ pub enum NetCommand {
     },
     /// Restore all links, and end delays and losses
     Heal,
+    /// Stop a node of a devnet; the others go on
+    Stop {
+        /// Its name
+        node: String,
+    },
+    /// Start a node that was stopped; it goes on from its files, and catches up
+    Start {
+        /// Its name
+        node: String,
+    },
 }
 
 /// `tine faucet`.

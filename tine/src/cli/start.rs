@@ -98,8 +98,8 @@ impl std::str::FromStr for ByzantineNode {
 /// `tine devnet`.
 #[derive(Debug, Clone, Args)]
 pub struct DevnetArgs {
-    /// How many nodes, 1 to 20
-    #[arg(long, value_name = "N", env = "TINE_NODES", value_parser = clap::value_parser!(u32).range(1..=20))]
+    /// How many nodes, 1 to 64
+    #[arg(long, value_name = "N", env = "TINE_NODES", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub nodes: Option<u32>,
     /// Makes the nodes' identities and random choices repeatable
     #[arg(long, value_name = "N", env = "TINE_SEED")]

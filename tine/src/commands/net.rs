@@ -9,7 +9,7 @@ use super::Target;
 use crate::cli::{NetArgs, NetCommand};
 use crate::config::Settings;
 use crate::exit::Error;
-use crate::methods::{self, NetFault, NetInfo, NetSplit};
+use crate::methods::{self, NetFault, NetInfo, NetMember, NetSplit};
 use crate::out::Out;
 
 /// How long a cut or a heal may take to show in every node's list of peers.
@@ -44,6 +44,8 @@ pub(super) fn run(out: Out, settings: &Settings, args: &NetArgs) -> Result<(), E
             fault(out, &nodes, node, &NetFault { delay_ms: None, drop_percent: Some(*percent) })
         }
         NetCommand::Heal => heal(out, &nodes),
+        NetCommand::Stop { node } => order(out, settings, &nodes, node, methods::NET_STOP),
+        NetCommand::Start { node } => order(out, settings, &nodes, node, methods::NET_START),
     }
 }
 
@@ -89,7 +91,48 @@ fn show(out: Out, nodes: &[Node]) {
         ]
     });
     out.table(["NODE", "HEIGHT", "TIP", "CONNECTED TO", "CUT OFF FROM", "LINE"], rows);
+    let stopped: BTreeSet<&str> =
+        nodes.iter().flat_map(|node| &node.info.stopped).map(String::as_str).collect();
+    for name in stopped {
+        out.line(format!("{name} is stopped: `tine net start {name}` starts it"));
+    }
     out.document(&nodes.iter().map(|node| &node.info).collect::<Vec<_>>());
+}
+
+/// Has a node of a devnet stopped or started by another one of its process.
+fn order(out: Out, settings: &Settings, nodes: &[Node], wanted: &str, method: &str) -> Result<(), Error> {
+    let steers =
+        |node: &&Node| node.info.name != wanted && node.info.company.iter().any(|member| member == wanted);
+    let Some(other) = nodes.iter().find(steers) else { return Err(nobody_steers(nodes, wanted)) };
+    let member = NetMember { node: wanted.to_owned() };
+    let info = other.target.client.call_as::<NetInfo>(method, member)?;
+    // who runs is another list now
+    let running = |entry: &str| !info.stopped.iter().any(|stopped| stopped == entry);
+    let mut targets: Vec<Target> = nodes.iter().map(|node| node.target.clone()).collect();
+    if method == methods::NET_START {
+        targets.extend(Target::all(settings)?.into_iter().filter(|target| target.name == wanted));
+    }
+    targets.retain(|target| running(&target.name));
+    show(out, &ask(targets)?);
+    Ok(())
+}
+
+fn nobody_steers(nodes: &[Node], wanted: &str) -> Error {
+    let known: BTreeSet<&str> = nodes
+        .iter()
+        .flat_map(|node| node.info.company.iter().chain([&node.info.name]))
+        .map(String::as_str)
+        .collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    match nodes.iter().find(|node| node.info.name == wanted) {
+        Some(node) if node.info.company.len() > 1 => Error::Failed(format!(
+            "{wanted} is the last node that runs: Ctrl-C, or `tine rpc stop`, ends the devnet"
+        )),
+        Some(_) => Error::Usage(format!(
+            "{wanted} is a process of its own: `tine rpc stop --on {wanted}` stops it, `tine node` starts it"
+        )),
+        None => Error::Usage(format!("no node is called {wanted:?} here; there are {known}")),
+    }
 }
 
 /// How bad a node's line is.

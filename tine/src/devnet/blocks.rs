@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use serde_json::json;
 use tine_chain::amount::Amount;
 use tine_chain::block::Block;
@@ -17,6 +16,7 @@ use tine_node::explain::{ReorgReport, ReportFate};
 
 use super::heard::{self, Heard};
 use crate::driver::{self, NodeHandle, Stamped};
+use crate::fleet::Fleet;
 use crate::miner::miner_tag;
 use crate::out::Out;
 use crate::wallets::WalletService;
@@ -27,9 +27,6 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 const LOOK: Duration = Duration::from_millis(100);
 /// Blocks that are kept in mind so that none is shown twice.
 const MAX_SEEN: usize = 10_000;
-
-/// A node: its name, its thread, its wallets.
-pub(super) type Watched = (String, NodeHandle, Arc<WalletService>);
 
 /// A block on its way.
 #[derive(Default)]
@@ -49,7 +46,9 @@ impl Sighting {
 
 struct Board {
     out: Out,
-    nodes: Vec<Watched>,
+    fleet: Arc<Fleet>,
+    /// Everybody's name, by place.
+    names: Vec<String>,
     blocks: BTreeMap<(u32, BlockHash), Sighting>,
     /// How many reorganisations of each node need not be printed any more.
     told: Vec<u64>,
@@ -57,13 +56,21 @@ struct Board {
 
 /// Prints until it is aborted. Reorganisations since `since` are printed even when they were over before this began: nodes
 /// that meet at their start may have been apart.
-pub(super) async fn watch(out: Out, nodes: Vec<Watched>, since: Time) {
-    let mut heard = heard::listen(nodes.iter().map(|(_, node, _)| node), LOOK);
-    let told = nodes.iter().map(|(_, node, _)| first_since(node, since)).collect();
-    let mut board = Board { out, nodes, blocks: BTreeMap::new(), told };
-    while let Some(heard) = heard.next().await {
+pub(super) async fn watch(out: Out, fleet: Arc<Fleet>, since: Time) {
+    let mut heard = heard::listen(&fleet, LOOK);
+    let members = fleet.members();
+    let told = members
+        .iter()
+        .map(|member| member.running().map_or(0, |node| first_since(&node.node, since)))
+        .collect();
+    let names = members.iter().map(|member| member.name.clone()).collect();
+    drop(members);
+    let mut board = Board { out, fleet, names, blocks: BTreeMap::new(), told };
+    while let Some(heard) = heard.recv().await {
         match heard {
             Heard::Notice(place, stamped) => board.note(place, &stamped),
+            Heard::Started(place) => board.came_or_left(place, "started"),
+            Heard::Stopped(place) => board.came_or_left(place, "stopped"),
             Heard::Tick => {
                 board.print_overdue(driver::now());
                 board.print_missed_reorgs();
@@ -111,21 +118,21 @@ impl Board {
                 }
             }
             Notice::BlockInvalid(hash, reject) => {
-                let name = &self.nodes[place].0;
+                let name = &self.names[place];
                 self.out.line(self.out.alarm(format!("INVALID {hash} at {name}: {reject}")));
                 self.out.document(
                     &json!({ "event": "invalid", "node": name, "hash": hash, "reason": reject.reason() }),
                 );
             }
             Notice::DoubleSpendAttempt { refused, kept, coin } => {
-                let name = &self.nodes[place].0;
+                let name = &self.names[place];
                 self.out.line(self.out.alarm(format!(
                     "DOUBLE SPEND refused by {name}: {refused:.12} spends {coin}, as {kept:.12} does"
                 )));
                 self.out.document(&json!({ "event": "double-spend", "node": name, "refused": refused, "kept": kept, "coin": coin.to_string() }));
             }
             Notice::TransactionRemoved(gone, Removal::Replaced { coin, by }) => {
-                let name = &self.nodes[place].0;
+                let name = &self.names[place];
                 self.out.line(self.out.alarm(format!(
                     "DOUBLE SPEND taken by {name}: {by:.12} replaces {gone:.12}, both spend {coin}"
                 )));
@@ -136,6 +143,12 @@ impl Board {
             | Notice::Syncing { .. }
             | Notice::Wanted(_) => {}
         }
+    }
+
+    fn came_or_left(&self, place: usize, what: &str) {
+        let name = &self.names[place];
+        self.out.line(self.out.bold(format!("{name} is {what}")));
+        self.out.document(&json!({ "event": what, "node": name }));
     }
 
     fn sighting(&mut self, height: u32, hash: BlockHash) -> &mut Sighting {
@@ -150,7 +163,7 @@ impl Board {
     /// Prints a block's line as soon as every node has seen it.
     fn print_complete(&mut self, height: u32, hash: BlockHash) {
         let complete = self.blocks.get(&(height, hash)).is_some_and(|block| {
-            !block.printed && block.body.is_some() && block.seen.len() == self.nodes.len()
+            !block.printed && block.body.is_some() && block.seen.len() >= self.fleet.running().len()
         });
         if complete {
             self.print(height, hash);
@@ -178,11 +191,8 @@ impl Board {
         block.printed = true;
         let first = block.first();
         let tag = block.body.as_deref().and_then(miner_tag);
-        let mut seen: Vec<(u64, &str)> = block
-            .seen
-            .iter()
-            .map(|(place, time)| (time.0 - first.0, self.nodes[*place].0.as_str()))
-            .collect();
+        let mut seen: Vec<(u64, &str)> =
+            block.seen.iter().map(|(place, time)| (time.0 - first.0, self.names[*place].as_str())).collect();
         seen.sort_unstable();
         let transactions = block.body.as_ref().map(|body| body.transactions.len());
         let times: Vec<String> = seen
@@ -190,7 +200,7 @@ impl Board {
             .filter(|(_, name)| tag.as_deref() != Some(*name))
             .map(|(after, name)| format!("{name} +{after} ms"))
             .collect();
-        let missing = self.nodes.len() - block.seen.len();
+        let missing = self.names.len() - block.seen.len();
         let mut notes = String::new();
         if missing > 0 {
             notes.push_str(&format!("  not seen by {missing}"));
@@ -216,8 +226,9 @@ impl Board {
 
     /// What no notice told of: it came before the first, or there were too many.
     fn print_missed_reorgs(&mut self) {
-        for place in 0..self.nodes.len() {
-            let view = self.nodes[place].1.view();
+        for place in 0..self.names.len() {
+            let Some(node) = self.fleet.at(place) else { continue };
+            let view = node.node.view();
             view.reorgs.iter().for_each(|reorg| self.print_reorg(place, reorg));
         }
     }
@@ -228,14 +239,14 @@ impl Board {
             return;
         }
         self.told[place] = reorg.number + 1;
-        let (name, node, wallets) = &self.nodes[place];
-        let report = match ReorgReport::new(reorg, &**node.reader()) {
+        let (name, Some(node)) = (&self.names[place], self.fleet.at(place)) else { return };
+        let report = match ReorgReport::new(reorg, &**node.node.reader()) {
             Ok(report) => report,
             Err(error) => return tracing::error!(%error, "a reorganisation can't be explained"),
         };
         let text = report.to_string().replacen("REORG", &format!("REORG {name}"), 1);
         self.out.line(self.out.alarm(text));
-        for line in losses(&report, wallets) {
+        for line in node.wallets.iter().flat_map(|wallets| losses(&report, wallets)) {
             self.out.line(self.out.alarm(format!("  {line}")));
         }
         self.out.document(&json!({ "event": "reorg", "node": name, "report": report }));

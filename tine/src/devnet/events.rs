@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use tine_node::event::Notice;
 use tine_node::record::{Entry, Happening, Recorder};
 
 use super::heard::{self, Heard};
-use crate::driver::{self, NodeHandle, Stamped};
+use crate::driver::{self, Stamped};
+use crate::fleet::Fleet;
 
 /// The log's length from which on it goes on in a new file, in bytes; the one before is kept as `events.1.ndjson`.
 const MAX_LOG: u64 = 64 << 20;
@@ -20,9 +20,6 @@ const MAX_LOG: u64 = 64 << 20;
 const MAX_OLD_BLOCKS: u32 = 2_000;
 /// How often the file is written out.
 const FLUSH: Duration = Duration::from_secs(1);
-
-/// A node: its name, its thread, its identity on the network.
-pub(super) type Watched = (String, NodeHandle, String);
 
 /// The file, and what is in it.
 struct EventFile {
@@ -48,27 +45,41 @@ impl EventFile {
 }
 
 struct Log {
-    nodes: Vec<Watched>,
+    fleet: Arc<Fleet>,
+    /// Everybody's identity on the network, by place.
+    identities: Vec<String>,
     seed: Option<u64>,
     recorder: Recorder,
     file: EventFile,
 }
 
 /// Writes until it is aborted. A log that can't be written is reported once, and the devnet goes on.
-pub(super) async fn record(path: PathBuf, nodes: Vec<Watched>, seed: Option<u64>) {
-    if let Err(error) = write_all(&path, nodes, seed).await {
+pub(super) async fn record(path: PathBuf, fleet: Arc<Fleet>, seed: Option<u64>) {
+    if let Err(error) = write_all(&path, fleet, seed).await {
         tracing::error!(path = %path.display(), %error, "the event log can't be written");
     }
 }
 
-async fn write_all(path: &Path, nodes: Vec<Watched>, seed: Option<u64>) -> std::io::Result<()> {
-    let mut heard = heard::listen(nodes.iter().map(|(_, node, _)| node), FLUSH);
-    let names = nodes.iter().map(|(name, ..)| name.clone()).collect();
-    let mut log = Log { nodes, seed, recorder: Recorder::new(names), file: EventFile::begin(path)? };
+async fn write_all(path: &Path, fleet: Arc<Fleet>, seed: Option<u64>) -> std::io::Result<()> {
+    let mut heard = heard::listen(&fleet, FLUSH);
+    let members = fleet.members();
+    let names = members.iter().map(|member| member.name.clone()).collect();
+    let identity = |network: &tine_p2p::Network| network.identity().to_owned();
+    let identities = members
+        .iter()
+        .map(|member| {
+            member.running().and_then(|node| node.network.as_ref()).map(identity).unwrap_or_default()
+        })
+        .collect();
+    drop(members);
+    let recorder = Recorder::new(names);
+    let mut log = Log { fleet, identities, seed, recorder, file: EventFile::begin(path)? };
     log.introduce()?;
-    while let Some(heard) = heard.next().await {
+    while let Some(heard) = heard.recv().await {
         match heard {
             Heard::Notice(place, stamped) => log.note(place, &stamped)?,
+            Heard::Started(place) => log.step(place, "is started")?,
+            Heard::Stopped(place) => log.step(place, "is stopped")?,
             Heard::Tick => log.file.file.flush()?,
         }
         if log.file.length > MAX_LOG {
@@ -93,8 +104,9 @@ impl Log {
         };
         let now = driver::now();
         self.file.write(&self.recorder.global(now, start))?;
-        for place in 0..self.nodes.len() {
-            let (view, reader) = (self.nodes[place].1.view(), Arc::clone(self.nodes[place].1.reader()));
+        for place in 0..self.identities.len() {
+            let Some(node) = self.fleet.at(place) else { continue };
+            let (view, reader) = (node.node.view(), node.node.reader());
             let hashes =
                 (1..=view.tip.height.min(MAX_OLD_BLOCKS)).filter_map(|height| view.active.get(height));
             for hash in hashes {
@@ -121,13 +133,18 @@ impl Log {
         Ok(())
     }
 
+    fn step(&mut self, place: usize, text: &str) -> std::io::Result<()> {
+        let entry = self.recorder.local(driver::now(), place, Happening::Step { text: text.to_owned() });
+        self.file.write(&entry)
+    }
+
     fn note(&mut self, place: usize, stamped: &Stamped) -> std::io::Result<()> {
         let mut from = None;
         if let Notice::HeaderSeen(_, block, height, peer) = &stamped.notice {
             from = peer.and_then(|peer| {
-                let view = self.nodes[place].1.view();
+                let view = self.fleet.at(place)?.node.view();
                 let identity = &view.peers.iter().find(|known| known.id == peer)?.info.identity;
-                self.nodes.iter().position(|(_, _, known)| known == identity)
+                self.identities.iter().position(|known| known == identity)
             });
             if peer.is_none() {
                 let mined = Happening::Mined { block: *block, height: *height };

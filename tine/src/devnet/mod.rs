@@ -2,6 +2,7 @@
 //! that mine, gossip and pay; and a line for every block.
 
 mod blocks;
+mod company;
 mod events;
 mod heard;
 
@@ -15,13 +16,15 @@ use tine_wallet::dev::{DEV_WALLETS, DevWallet};
 
 use crate::config::{DevnetSettings, Settings};
 use crate::dirs;
-use crate::driver::{self, NodeHandle};
+use crate::driver;
 use crate::exit::Error;
+use crate::fleet::Steward;
 use crate::full_node::{FullNode, Options};
 use crate::hashrate::HashRate;
 use crate::node_cmd::{runtime, start_page};
 use crate::out::Out;
 use crate::signals::StopSignal;
+use company::Company;
 
 /// The shares of power of the first four nodes, in percent.
 const SHARES: [u64; 4] = [40, 30, 20, 10];
@@ -52,7 +55,7 @@ fn share_of(place: u32, nodes: u32) -> f64 {
 }
 
 fn rpc_port(base: u16, place: u32) -> u16 {
-    base + u16::try_from(10 * place).expect("at most 20 nodes")
+    base + u16::try_from(10 * place).expect("at most 64 nodes")
 }
 
 /// Runs the command.
@@ -65,30 +68,33 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
     runtime.block_on(async {
         let signal = StopSignal::listen()?;
         let since = driver::now();
+        let (steward, desk) = Steward::new((0..devnet.nodes).map(name_of).collect());
         let mut nodes = Vec::new();
         for place in 0..devnet.nodes {
-            nodes.push(FullNode::start(options(settings, devnet, place)).await?);
+            let options = options(settings, devnet, place, &steward);
+            nodes.push((options.clone(), FullNode::start(options).await?));
         }
-        let contexts = nodes.iter().map(|node| Arc::clone(node.context())).collect();
-        let page = start_page(devnet.explorer_port, &devnet.start, contexts).await?;
+        let mut company = Company::new(nodes, desk);
+        let fleet = Arc::clone(company.fleet());
+        let page = start_page(devnet.explorer_port, &devnet.start, &fleet).await?;
+        let nodes: Vec<&FullNode> = company.nodes().collect();
         meet(&nodes).await;
         introduce(out, settings, devnet, &nodes);
-        let watched =
-            nodes.iter().map(|node| (node.name.clone(), node.node.clone(), Arc::clone(&node.wallets)));
-        let watcher = tokio::spawn(blocks::watch(out, watched.collect(), since));
-        let recorded =
-            nodes.iter().map(|node| (node.name.clone(), node.node.clone(), node.p2p.identity().to_owned()));
+        let watcher = tokio::spawn(blocks::watch(out, fleet.clone(), since));
         let path = settings.root.join(dirs::network_name(Network::Devnet)).join("events.ndjson");
-        let recorder = tokio::spawn(events::record(path, recorded.collect(), devnet.seed));
+        let recorder = tokio::spawn(events::record(path, fleet.clone(), devnet.seed));
         if devnet.mine {
             nodes.iter().filter_map(|node| node.miner.as_ref()).for_each(crate::miner::MinerHandle::resume);
         }
-        wait_for_the_end(&nodes, signal).await;
+        tokio::select! {
+            () = signal.asked() => {}
+            () = company.serve() => {}
+        }
         out.line("stopping");
         page.stop().await;
         watcher.abort();
         recorder.abort();
-        stop_all(nodes).await
+        company.stop_all().await
     })
 }
 
@@ -113,7 +119,7 @@ fn check_ports(devnet: &DevnetSettings) -> Result<(), Error> {
     Ok(())
 }
 
-fn options(settings: &Settings, devnet: &DevnetSettings, place: u32) -> Options {
+fn options(settings: &Settings, devnet: &DevnetSettings, place: u32, steward: &Steward) -> Options {
     let name = name_of(place);
     let port = |place: u32| rpc_port(devnet.base_port, place) + 1;
     let own = port(place);
@@ -145,12 +151,13 @@ fn options(settings: &Settings, devnet: &DevnetSettings, place: u32) -> Options 
         cookie_file: None,
         byzantine: devnet.byzantine.get(&name).copied(),
         start: devnet.start.clone(),
+        steward: Some(steward.clone()),
         name,
     }
 }
 
 /// Waits until every node has met every other and all have the same tip, but not for ever.
-async fn meet(nodes: &[FullNode]) {
+async fn meet(nodes: &[&FullNode]) {
     let start = Instant::now();
     let have_met = || {
         let views: Vec<_> = nodes.iter().map(|node| node.node.view()).collect();
@@ -161,30 +168,7 @@ async fn meet(nodes: &[FullNode]) {
     }
 }
 
-/// A signal, `stop` over RPC at any node, or a node that has failed.
-async fn wait_for_the_end(nodes: &[FullNode], signal: StopSignal) {
-    let asked = nodes.iter().map(|node| {
-        let (mut asked, handle): (_, NodeHandle) = (node.stop_requested(), node.node.clone());
-        Box::pin(async move {
-            tokio::select! {
-                _ = asked.wait_for(|asked| *asked) => {}
-                () = handle.stopped() => {}
-            }
-        })
-    });
-    tokio::select! {
-        () = signal.asked() => {}
-        _ = futures::future::select_all(asked) => {}
-    }
-}
-
-/// Every node is stopped, whatever becomes of the others; the first error is told.
-async fn stop_all(nodes: Vec<FullNode>) -> Result<(), Error> {
-    let results = futures::future::join_all(nodes.into_iter().map(FullNode::stop)).await;
-    results.into_iter().collect()
-}
-
-fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[FullNode]) {
+fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[&FullNode]) {
     for (place, node) in (0..).zip(nodes) {
         let address = node.miner.as_ref().map(|miner| miner.status().address).unwrap_or_default();
         let balance = node.wallets.balance(None).map(|balance| balance.confirmed).unwrap_or_default();

@@ -16,11 +16,13 @@ use tine_p2p::Network;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::addresses::AddressIndex;
 use super::blockchain::body_missing;
 use super::error::{Code, RpcError};
 use super::getwork::Outstanding;
 use super::stats::TxTotals;
 use crate::driver::{NodeHandle, Stopped};
+use crate::fleet::{Fleet, Steward};
 use crate::mempool_file::MempoolFiles;
 use crate::metrics::CallMetrics;
 use crate::miner::MinerHandle;
@@ -50,6 +52,8 @@ pub struct Context {
     pub mining_lock: Option<Lock>,
     /// The network's directory, whose size is shown.
     pub dir: Option<PathBuf>,
+    /// Who stops and starts the nodes of this process.
+    pub steward: Option<Steward>,
     /// What keeps the mempool across a restart.
     pub mempool_files: Option<Arc<MempoolFiles>>,
     /// Base units for 1,000 bytes below which nothing is relayed.
@@ -60,6 +64,7 @@ pub struct Context {
     calls: AtomicU64,
     running: Mutex<BTreeMap<u64, (&'static str, Instant)>>,
     tx_totals: Mutex<TxTotals>,
+    addresses: Mutex<AddressIndex>,
     outstanding: Mutex<Outstanding>,
     feed: Mutex<Option<RunningFeed>>,
     call_metrics: CallMetrics,
@@ -102,6 +107,7 @@ impl Context {
             wallets: None,
             mining_lock: None,
             dir: None,
+            steward: None,
             mempool_files: None,
             min_relay_fee_rate: 1_000,
             started: Instant::now(),
@@ -110,6 +116,7 @@ impl Context {
             calls: AtomicU64::new(0),
             running: Mutex::default(),
             tx_totals: Mutex::default(),
+            addresses: Mutex::default(),
             outstanding: Mutex::default(),
             feed: Mutex::default(),
             call_metrics: CallMetrics::default(),
@@ -125,8 +132,8 @@ impl Context {
     /// Ends all waiting calls, and asks whoever runs the node to stop it.
     pub fn request_stop(&self) {
         self.stop.send_replace(true);
-        if let Some((_, listeners)) = lock(&self.feed).take() {
-            listeners.iter().for_each(JoinHandle::abort);
+        if let Some((_, listener)) = lock(&self.feed).take() {
+            listener.abort();
         }
     }
 
@@ -134,13 +141,18 @@ impl Context {
     /// called within a tokio runtime.
     pub(crate) fn feed(self: &Arc<Self>) -> Arc<Feed> {
         let mut feed = lock(&self.feed);
-        let (feed, _) = feed.get_or_insert_with(|| Feed::start(std::slice::from_ref(self)));
+        let (feed, _) = feed.get_or_insert_with(|| Feed::start(Fleet::of(std::slice::from_ref(self))));
         Arc::clone(feed)
     }
 
     /// How many transactions the chain has up to each height, as far as somebody has asked.
     pub(crate) fn tx_totals(&self) -> MutexGuard<'_, TxTotals> {
         lock(&self.tx_totals)
+    }
+
+    /// What each address has, as far as somebody has asked.
+    pub(crate) fn addresses(&self) -> MutexGuard<'_, AddressIndex> {
+        lock(&self.addresses)
     }
 
     /// How RPC is used.
@@ -246,8 +258,8 @@ impl Context {
     }
 }
 
-/// The feed and the tasks that fill it.
-type RunningFeed = (Arc<Feed>, Vec<JoinHandle<()>>);
+/// The feed and the task that fills it.
+type RunningFeed = (Arc<Feed>, JoinHandle<()>);
 
 /// None of what is locked here is left half done by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

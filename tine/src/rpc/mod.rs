@@ -5,6 +5,7 @@
 //! its categories. Reads answer from the published [`crate::view::View`] and the block reader; only submissions and
 //! control go to the node's thread.
 
+mod addresses;
 mod amount;
 mod blockchain;
 mod blocks_in;

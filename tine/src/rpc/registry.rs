@@ -12,8 +12,8 @@ use super::envelope::RawParams;
 use super::error::{Code, RpcError};
 use super::params::Params;
 use super::{
-    blockchain, blocks_in, clock, connections, control, events, examples, explain, forkchoice, getwork,
-    mempool, mining, network, packages, proofs, rawbuild, rawtransactions, stats, tine, wallet,
+    addresses, blockchain, blocks_in, clock, connections, control, events, examples, explain, forkchoice,
+    getwork, mempool, mining, network, packages, proofs, rawbuild, rawtransactions, stats, tine, wallet,
     wallet_actions, wallet_addresses, wallet_lists, wallets, watch,
 };
 
@@ -191,7 +191,8 @@ impl Method {
 }
 
 static METHODS: LazyLock<BTreeMap<&'static str, &'static Method>> = LazyLock::new(|| {
-    let tables: [&'static [Method]; 24] = [
+    let tables: [&'static [Method]; 25] = [
+        addresses::METHODS,
         blockchain::METHODS,
         blocks_in::METHODS,
         clock::METHODS,

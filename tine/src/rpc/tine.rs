@@ -9,9 +9,11 @@ use super::network::{network_error, wait};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use super::wallet::named;
 use crate::driver::MAX_DELAY_MS;
+use crate::fleet::{OrderError, Steward, Wanted};
 use crate::hashrate::HashRate;
 use crate::methods::{
-    MINE, MINER, Mine, Mined, NET_FAULT, NET_HEAL, NET_INFO, NET_SPLIT, NetInfo, NetPeer, NetSplit,
+    MINE, MINER, Mine, Mined, NET_FAULT, NET_HEAL, NET_INFO, NET_SPLIT, NET_START, NET_STOP, NetInfo,
+    NetMember, NetPeer, NetSplit,
 };
 use crate::miner::{MAX_MINE, MineError, MinerHandle};
 
@@ -60,6 +62,20 @@ pub(crate) const METHODS: &[Method] = &[
         params: &[],
         help: "Who this node is, whom it knows, whom it refuses.",
         handler: Handler::Now(net_info),
+    },
+    Method {
+        name: NET_START,
+        category: Category::Tine,
+        params: &[required("node", Kind::Text, "Its name.")],
+        help: "Starts a node of this process again: it goes on from its files, and catches up.",
+        handler: Handler::Now(|call| order(call, Wanted::Running)),
+    },
+    Method {
+        name: NET_STOP,
+        category: Category::Tine,
+        params: &[required("node", Kind::Text, "Its name; another than the node that is asked.")],
+        help: "Stops another node of this process; the rest goes on. The last one that runs is not stopped.",
+        handler: Handler::Now(|call| order(call, Wanted::Stopped)),
     },
     Method {
         name: NET_SPLIT,
@@ -140,6 +156,7 @@ fn net_info(call: &Call) -> Outcome {
     let view = context.view();
     let status = context.network.as_ref().map(tine_p2p::Network::status);
     let status = status.as_deref();
+    let standing = context.steward.as_ref().map(Steward::standing).unwrap_or_default();
     answer(&NetInfo {
         name: context.name.clone(),
         identity: context.network.as_ref().map_or_else(String::new, |network| network.identity().to_owned()),
@@ -158,7 +175,33 @@ fn net_info(call: &Call) -> Outcome {
         work: view.tip.work.to_string(),
         delay_ms: u64::try_from(context.node.faults().delay().as_millis()).unwrap_or(u64::MAX),
         drop_percent: context.node.faults().drop_percent(),
+        company: standing.all,
+        stopped: standing.stopped,
     })
+}
+
+fn order(call: &Call, wanted: Wanted) -> Outcome {
+    let NetMember { node } = call.params.object()?;
+    let own = &call.context.name;
+    let Some(steward) = &call.context.steward else {
+        return Err(RpcError::new(
+            Code::Misc,
+            format!("{own} is alone in its process, not a node of a devnet: `tine rpc stop` ends it"),
+        ));
+    };
+    if wanted == Wanted::Stopped && node == *own {
+        // it would wait for this very call to end
+        return Err(RpcError::invalid(format!("{own} can't stop itself: ask another node of the devnet")));
+    }
+    steward.order(&node, wanted).map_err(|error| match error {
+        OrderError::Unknown { .. } => RpcError::invalid(error.to_string()),
+        OrderError::Runs(_)
+        | OrderError::IsStopped(_)
+        | OrderError::Last(_)
+        | OrderError::Failed(_)
+        | OrderError::Ending => RpcError::new(Code::Misc, error.to_string()),
+    })?;
+    net_info(call)
 }
 
 fn net_split(call: &Call) -> Outcome {

@@ -8,10 +8,12 @@ use tine_node::event::{Notice, PeerId};
 use tine_node::explain::ReorgReport;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::driver::{self, Stamped};
+use crate::fleet::{Fleet, Seat};
 use crate::rpc::Context;
+use crate::view::View;
 
 /// Events that are kept. On a devnet that is about an hour.
 const KEPT: usize = 20_000;
@@ -43,8 +45,8 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Listens to `nodes` until the tasks are aborted.
-    pub(crate) fn start(nodes: &[Arc<Context>]) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+    /// Listens to `nodes`, to whoever of them is started again, too, until the task is aborted.
+    pub(crate) fn start(fleet: Arc<Fleet>) -> (Arc<Self>, JoinHandle<()>) {
         let identity = |node: &Arc<Context>| {
             let network = node.network.as_ref()?;
             Some((network.identity().to_owned(), node.name.clone()))
@@ -53,14 +55,10 @@ impl Feed {
             run: format!("{:x}", driver::now().0),
             kept: Mutex::default(),
             live: broadcast::Sender::new(BACKLOG),
-            names: nodes.iter().filter_map(identity).collect(),
+            names: fleet.running().iter().filter_map(identity).collect(),
         });
-        let mut tasks = Vec::new();
-        for node in nodes {
-            tasks.push(tokio::spawn(listen(Arc::clone(&feed), Arc::clone(node))));
-            tasks.push(tokio::spawn(watch_links(Arc::clone(&feed), Arc::clone(node))));
-        }
-        (feed, tasks)
+        let task = tokio::spawn(attend(Arc::clone(&feed), fleet));
+        (feed, task)
     }
 
     /// The events of a run that is over: nothing is added to them.
@@ -132,6 +130,29 @@ impl Feed {
         self.name_of(&peer.info.identity).map(str::to_owned)
     }
 
+    /// Tells of the blocks that a node which was started again has seen before anybody listened to it; `left` is how it
+    /// was when it was stopped.
+    fn catch_up(&self, node: &Context, left: &View) {
+        let view = node.view();
+        let mut missed = Vec::new();
+        let mut block = Some(&view.tip);
+        while let Some(info) = block.filter(|info| left.block(&info.hash).is_none() && missed.len() < BACKLOG)
+        {
+            missed.push(info);
+            block = view.block(&info.header.prev_block);
+        }
+        for info in missed.iter().rev() {
+            self.publish(json!({
+                "t": info.seen.0, "node": node.name, "kind": "block", "hash": info.hash, "height": info.height,
+                "prev": info.header.prev_block, "from": null,
+            }));
+        }
+        if !missed.is_empty() {
+            let (t, hash, height) = (view.tip.seen.0, view.tip.hash, view.tip.height);
+            self.publish(json!({ "t": t, "node": node.name, "kind": "tip", "hash": hash, "height": height }));
+        }
+    }
+
     fn note(&self, node: &Context, stamped: &Stamped) {
         let stamp = |kind: &str| json!({ "t": stamped.time.0, "node": node.name, "kind": kind });
         let with = |kind: &str, more: Value| {
@@ -173,10 +194,53 @@ impl Feed {
     }
 }
 
-async fn listen(feed: Arc<Feed>, node: Arc<Context>) {
-    let mut notices = node.node.subscribe();
+/// Listens to every node that runs; tells when one is stopped, and when it is there again.
+async fn attend(feed: Arc<Feed>, fleet: Arc<Fleet>) {
+    let mut changes = fleet.changes();
+    let mut turns: BTreeMap<String, u64> = BTreeMap::new();
+    // how those were that are stopped
+    let mut left: BTreeMap<String, Arc<View>> = BTreeMap::new();
+    // ends with this task
+    let mut ears = JoinSet::new();
     loop {
-        match notices.recv().await {
+        let members = Arc::clone(&changes.borrow_and_update());
+        for member in members.iter() {
+            let before = turns.insert(member.name.clone(), member.turn);
+            if before == Some(member.turn) {
+                continue;
+            }
+            if before.is_some() {
+                let kind = if member.running().is_some() { "started" } else { "stopped" };
+                feed.publish(json!({ "t": driver::now().0, "node": member.name, "kind": kind }));
+            }
+            if let Seat::Stopped(view) = &member.seat {
+                left.insert(member.name.clone(), Arc::clone(view));
+            }
+            if let Some(node) = member.running() {
+                let notices = node.node.subscribe();
+                if let Some(left) = left.remove(&member.name) {
+                    feed.catch_up(node, &left);
+                }
+                ears.spawn(listen(Arc::clone(&feed), Arc::clone(node), notices));
+                ears.spawn(watch_links(Arc::clone(&feed), Arc::clone(node)));
+            }
+        }
+        drop(members);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            Some(_) = ears.join_next() => {}
+        }
+    }
+}
+
+/// Until the node stops: then it must be let go of.
+async fn listen(feed: Arc<Feed>, node: Arc<Context>, mut notices: broadcast::Receiver<Arc<Stamped>>) {
+    loop {
+        let heard = tokio::select! {
+            heard = notices.recv() => heard,
+            () = node.node.stopped() => return,
+        };
+        match heard {
             Ok(stamped) => {
                 let (feed, node) = (Arc::clone(&feed), Arc::clone(&node));
                 // a report of a reorganisation reads bodies
@@ -207,8 +271,9 @@ async fn watch_links(feed: Arc<Feed>, node: Arc<Context>) {
                 "t": driver::now().0, "node": node.name, "kind": "links", "peers": peers, "cut": cut,
             }));
         }
-        if status.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { return },
+            () = node.node.stopped() => return,
         }
     }
 }

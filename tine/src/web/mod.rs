@@ -34,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use self::feed::Feed;
 use self::past::Past;
+use crate::fleet::{Fleet, Member};
 use crate::rpc::transport::{self, AllowedHosts, Limits};
 use crate::rpc::{Context, local};
 
@@ -52,10 +53,18 @@ const MAX_HISTORY: usize = 5_000;
 const MAX_CONNECTIONS: usize = 2_048;
 
 /// What the page's buttons do.
-const CONTROLS: [&str; 6] =
-    ["tine_mine", "tine_miner", "tine_netfault", "tine_netheal", "tine_netsplit", "tine_send"];
+const CONTROLS: [&str; 8] = [
+    "tine_mine",
+    "tine_miner",
+    "tine_netfault",
+    "tine_netheal",
+    "tine_netsplit",
+    "tine_netstart",
+    "tine_netstop",
+    "tine_send",
+];
 /// What the page's details read.
-const READS: [&str; 13] = [
+const READS: [&str; 16] = [
     "getblock",
     "getblockhash",
     "getblockheader",
@@ -66,15 +75,20 @@ const READS: [&str; 13] = [
     "tine_explaintip",
     "tine_explaintx",
     "tine_forks",
+    "tine_getaddress",
+    "tine_getaddresscoins",
+    "tine_listconflicts",
     "tine_netinfo",
     "tine_reorgs",
     "tine_walletlist",
 ];
 
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("/style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("page/app.js")),
     ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
+    ("/bytes.js", "text/javascript; charset=utf-8", include_str!("page/bytes.js")),
+    ("/reorg.js", "text/javascript; charset=utf-8", include_str!("page/reorg.js")),
     ("/tree.js", "text/javascript; charset=utf-8", include_str!("page/tree.js")),
     ("/network.js", "text/javascript; charset=utf-8", include_str!("page/network.js")),
     ("/timeline.js", "text/javascript; charset=utf-8", include_str!("page/timeline.js")),
@@ -87,7 +101,7 @@ pub struct Page {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    listeners: Vec<JoinHandle<()>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Page {
@@ -99,20 +113,19 @@ impl Page {
         bind: SocketAddr,
         allow_remote: bool,
         allow_hosts: &[String],
-        nodes: Vec<Arc<Context>>,
+        fleet: Arc<Fleet>,
     ) -> io::Result<Self> {
         transport::refuse_remote(bind, allow_remote, "the page")?;
-        let (feed, listeners) = Feed::start(&nodes);
-        let plays =
-            nodes.iter().all(|node| matches!(node.view().network, Network::Devnet | Network::Regtest));
+        let (feed, listener) = Feed::start(Arc::clone(&fleet));
+        let is_play = |member: &Member| matches!(member.view().network, Network::Devnet | Network::Regtest);
         let subject = Subject {
-            controls: plays && bind.ip().is_loopback(),
-            nodes,
+            controls: fleet.members().iter().all(is_play) && bind.ip().is_loopback(),
+            fleet,
             feed,
             past: None,
             bodies: tree::Bodies::default(),
         };
-        Self::serve(bind, allow_hosts, subject, listeners).await
+        Self::serve(bind, allow_hosts, subject, Some(listener)).await
     }
 
     /// Listens and serves a run that is over; `nodes` stand where it ended.
@@ -123,25 +136,26 @@ impl Page {
         transport::refuse_remote(bind, false, "the page")?;
         let (mut past, events) = Past::read(run);
         let bodies = tree::Bodies::mined_by(std::mem::take(&mut past.miners));
-        let subject = Subject { controls: false, nodes, feed: Feed::of(events), past: Some(past), bodies };
-        Self::serve(bind, &[], subject, Vec::new()).await
+        let fleet = Fleet::of(&nodes);
+        let subject = Subject { controls: false, fleet, feed: Feed::of(events), past: Some(past), bodies };
+        Self::serve(bind, &[], subject, None).await
     }
 
     async fn serve(
         bind: SocketAddr,
         allow_hosts: &[String],
         subject: Subject,
-        listeners: Vec<JoinHandle<()>>,
+        listener: Option<JoinHandle<()>>,
     ) -> io::Result<Self> {
-        let listener = transport::bind(bind).await?;
-        let address = listener.local_addr()?;
+        let socket = transport::bind(bind).await?;
+        let address = socket.local_addr()?;
         let allowed = AllowedHosts::new(address.ip(), allow_hosts);
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared { subject, token: token(), stopped: stopped.clone() });
         let router = transport::guarded(router(shared), allowed);
         let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
-        let task = tokio::spawn(transport::serve(listener, router, limits, stopped));
-        Ok(Self { address, stop, task, listeners })
+        let task = tokio::spawn(transport::serve(socket, router, limits, stopped));
+        Ok(Self { address, stop, task, listener })
     }
 
     /// Where it listens.
@@ -153,7 +167,7 @@ impl Page {
     /// Ends it, and waits for that.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        self.listeners.iter().for_each(JoinHandle::abort);
+        self.listener.iter().for_each(JoinHandle::abort);
         // a panic in the accept loop has been reported where it happened
         let _ = self.task.await;
     }
@@ -161,7 +175,7 @@ impl Page {
 
 /// What a page shows.
 struct Subject {
-    nodes: Vec<Arc<Context>>,
+    fleet: Arc<Fleet>,
     feed: Arc<Feed>,
     /// What is known of a run that is over.
     past: Option<Past>,
@@ -188,8 +202,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/api/state",
             get(|State(shared): State<Arc<Shared>>| async move {
-                let Subject { nodes, feed, past, controls, .. } = &shared.subject;
-                Json(state::state(nodes, feed, past.as_ref(), *controls))
+                let Subject { fleet, feed, past, controls, .. } = &shared.subject;
+                Json(state::state(&fleet.members(), feed, past.as_ref(), *controls))
             }),
         )
         .route("/api/tree", get(tree_of))
@@ -225,13 +239,16 @@ async fn index(State(shared): State<Arc<Shared>>) -> Response {
 #[derive(Debug, Deserialize)]
 struct Perspective {
     node: Option<String>,
+    /// Whether straight runs are drawn block by block.
+    #[serde(default)]
+    runs: bool,
 }
 
 async fn tree_of(State(shared): State<Arc<Shared>>, Query(wanted): Query<Perspective>) -> Response {
     let named = wanted.node.clone();
     let drawn = tokio::task::spawn_blocking(move || {
-        let Subject { nodes, bodies, .. } = &shared.subject;
-        tree::tree(nodes, bodies, wanted.node.as_deref())
+        let Subject { fleet, bodies, .. } = &shared.subject;
+        tree::tree(&fleet.members(), bodies, wanted.node.as_deref(), wanted.runs)
     });
     match drawn.await {
         Ok(Some(tree)) => Json(tree).into_response(),
@@ -279,8 +296,8 @@ async fn call(
             "only the page itself may call; reload it if the node was restarted",
         );
     }
-    let Some(node) = shared.subject.nodes.iter().find(|node| node.name == name).cloned() else {
-        return refuse(StatusCode::NOT_FOUND, "no such node");
+    let Some(node) = shared.subject.fleet.running().into_iter().find(|node| node.name == name) else {
+        return refuse(StatusCode::NOT_FOUND, "no such node, or it is stopped");
     };
     let Ok(Ok(body)) = tokio::time::timeout(Limits::default().body_timeout, to_bytes(body, MAX_CALL)).await
     else {

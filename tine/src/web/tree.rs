@@ -1,5 +1,6 @@
 //! The block tree as the page draws it: the blocks of all nodes, laid out as one of them sees them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,14 +8,14 @@ use serde::Serialize;
 use tine_chain::hash::BlockHash;
 use tine_lab::layout::{Drawn, Gap, lay_out};
 
+use crate::fleet::Member;
 use crate::miner::miner_tag;
-use crate::rpc::Context;
 use crate::view::{BlockInfo, BlockStatus, View};
 
 /// The last heights that are always drawn one by one.
 const RECENT: u32 = 24;
 /// How far below the tip the drawing reaches; forks below it are in the list of reorganisations.
-const DEPTH: u32 = 500;
+const DEPTH: u32 = 2_000;
 /// Blocks whose bodies have been looked into that are kept in mind.
 const MAX_KNOWN: usize = 10_000;
 
@@ -27,12 +28,21 @@ struct Inside {
     txs: Option<usize>,
 }
 
-/// What has been read of bodies.
+/// What is kept in mind of a block.
+#[derive(Debug, Clone)]
+struct Known {
+    /// When the first of the nodes saw it: whoever sees it later can't have been first.
+    first: u64,
+    /// `None`: nobody had its body.
+    inside: Option<Inside>,
+}
+
+/// What has been read of bodies, and of who saw what first.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     /// Who mined what, where a log says so.
     miners: HashMap<BlockHash, String>,
-    known: Mutex<HashMap<BlockHash, Inside>>,
+    known: Mutex<HashMap<BlockHash, Known>>,
 }
 
 impl Bodies {
@@ -41,22 +51,24 @@ impl Bodies {
         Self { miners, known: Mutex::default() }
     }
 
-    fn look(&self, nodes: &[Arc<Context>], info: &BlockInfo) -> Inside {
+    fn look(&self, members: &[Member], views: &[Arc<View>], info: &BlockInfo) -> (u64, Inside) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inside) = known.get(&info.hash) {
-            return inside.clone();
+        if let Some(Known { first, inside: Some(inside) }) = known.get(&info.hash) {
+            return (*first, inside.clone());
         }
+        let seen = || views.iter().filter_map(|view| view.block(&info.hash)).map(|block| block.seen.0).min();
+        let first = known.get(&info.hash).map_or_else(|| seen().unwrap_or(info.seen.0), |known| known.first);
         // whoever has the body; one that nobody has may come later
-        let Some(block) = nodes.iter().find_map(|node| node.read_block(info).ok()) else {
-            return Inside::default();
-        };
-        let miner = self.miners.get(&info.hash).cloned().or_else(|| miner_tag(&block));
-        let inside = Inside { miner, txs: Some(block.transactions.len()) };
+        let mut running = members.iter().filter_map(Member::running);
+        let inside = running.find_map(|node| node.read_block(info).ok()).map(|block| Inside {
+            miner: self.miners.get(&info.hash).cloned().or_else(|| miner_tag(&block)),
+            txs: Some(block.transactions.len()),
+        });
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        known.insert(info.hash, inside.clone());
-        inside
+        known.insert(info.hash, Known { first, inside: inside.clone() });
+        (first, inside.unwrap_or_default())
     }
 }
 
@@ -74,8 +86,8 @@ pub(super) struct TreeBlock {
     time: u32,
     #[serde(flatten)]
     inside: Inside,
-    /// When each node first saw it, milliseconds since 1970.
-    seen: BTreeMap<String, u64>,
+    /// When the first node saw it, milliseconds since 1970.
+    first: u64,
 }
 
 /// The tree.
@@ -91,41 +103,38 @@ pub(super) struct Tree {
     tips: BTreeMap<String, BlockHash>,
 }
 
-/// Every block of a node's tree down to `lowest`, by id. What is there already is replaced.
+/// Adds every block of a node's tree down to `lowest` that is not there yet. Of a block that is there, all ancestors are.
 fn collect<'a>(view: &'a View, lowest: u32, into: &mut HashMap<BlockHash, &'a Arc<BlockInfo>>) {
-    let mut walked = HashSet::new();
     for tip in view.tips.iter() {
         let mut block = view.block(&tip.block.hash);
-        while let Some(info) = block.filter(|info| info.height >= lowest && walked.insert(info.hash)) {
-            into.insert(info.hash, info);
+        while let Some(info) = block.filter(|info| info.height >= lowest) {
+            match into.entry(info.hash) {
+                Entry::Occupied(_) => break,
+                Entry::Vacant(entry) => entry.insert(info),
+            };
             block = view.block(&info.header.prev_block);
         }
     }
 }
 
-/// Draws the blocks of all nodes as `wanted` sees them; without that, as the node with most work does. `None`: no node is
-/// called so.
-pub(super) fn tree(nodes: &[Arc<Context>], bodies: &Bodies, wanted: Option<&str>) -> Option<Tree> {
-    let views: Vec<(String, Arc<View>)> = nodes.iter().map(|node| (node.name.clone(), node.view())).collect();
-    let heaviest = |views: &[(String, Arc<View>)]| {
-        // of equals the first
-        (0..views.len()).rev().max_by_key(|place| views[*place].1.tip.work).unwrap_or_default()
-    };
+/// Draws the blocks of all nodes as `wanted` sees them; without that, as the node with most work does; straight runs
+/// block by block if `runs` is set. `None`: no node is called so.
+pub(super) fn tree(members: &[Member], bodies: &Bodies, wanted: Option<&str>, runs: bool) -> Option<Tree> {
+    let views: Vec<Arc<View>> = members.iter().map(Member::view).collect();
     let place = match wanted {
-        Some(wanted) => views.iter().position(|(name, _)| name == wanted)?,
-        None => heaviest(&views),
+        Some(wanted) => members.iter().position(|member| member.name == wanted)?,
+        // of equals the first
+        None => (0..views.len()).rev().max_by_key(|place| views[*place].tip.work)?,
     };
-    let (perspective, own) = &views[place];
-    let top = views.iter().map(|(_, view)| view.best_header.height).max().unwrap_or(0);
+    let own = &views[place];
+    let top = views.iter().map(|view| view.best_header.height).max().unwrap_or(0);
     let lowest = top.saturating_sub(DEPTH);
     let mut found = HashMap::new();
-    // the own view last, so that its word on a block counts
-    for (_, view) in views.iter().filter(|(name, _)| name != perspective) {
-        collect(view, lowest, &mut found);
-    }
+    // the own view first, so that its word on a block counts
     collect(own, lowest, &mut found);
+    views.iter().for_each(|view| collect(view, lowest, &mut found));
     let tips: BTreeMap<String, BlockHash> =
-        views.iter().map(|(name, view)| (name.clone(), view.tip.hash)).collect();
+        members.iter().zip(&views).map(|(member, view)| (member.name.clone(), view.tip.hash)).collect();
     let marked: HashSet<BlockHash> = tips.values().copied().collect();
     let mut blocks: Vec<&Arc<BlockInfo>> = found.into_values().collect();
     blocks.sort_by_key(|info| (info.height, info.seen, info.hash));
@@ -140,25 +149,26 @@ pub(super) fn tree(nodes: &[Arc<Context>], bodies: &Bodies, wanted: Option<&str>
             marked: marked.contains(&info.hash),
         })
         .collect();
-    let layout = lay_out(&drawn, RECENT);
+    let layout = lay_out(&drawn, if runs { u32::MAX } else { RECENT });
     let shown = blocks.iter().zip(&layout.places).zip(&drawn).filter_map(|((info, place), drawn)| {
-        let seen = |(name, view): &(String, Arc<View>)| Some((name.clone(), view.block(&info.hash)?.seen.0));
+        let column = place.column?;
+        let (first, inside) = bodies.look(members, &views, info);
         Some(TreeBlock {
             hash: info.hash,
             prev: info.header.prev_block,
             height: info.height,
-            column: place.column?,
+            column,
             lane: place.lane,
             active: drawn.active,
             status: status(info.status),
             work: info.work.to_string(),
             time: info.header.time,
-            inside: bodies.look(nodes, info),
-            seen: views.iter().filter_map(seen).collect(),
+            inside,
+            first,
         })
     });
     Some(Tree {
-        perspective: perspective.clone(),
+        perspective: members[place].name.clone(),
         columns: layout.columns,
         lanes: layout.lanes,
         blocks: shown.collect(),

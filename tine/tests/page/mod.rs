@@ -77,7 +77,17 @@ fn the_page_shows_the_tree_of_a_fork() {
     let shown = get(address, "/");
     assert_eq!(shown.status, 200);
     assert!(shown.headers.contains("content-security-policy: default-src 'none'"), "{}", shown.headers);
-    for file in ["style.css", "app.js", "dom.js", "tree.js", "network.js", "timeline.js", "details.js"] {
+    for file in [
+        "style.css",
+        "app.js",
+        "dom.js",
+        "tree.js",
+        "network.js",
+        "timeline.js",
+        "details.js",
+        "bytes.js",
+        "reorg.js",
+    ] {
         let found = get(address, &format!("/{file}"));
         assert!(found.status == 200 && found.body.len() > 100, "{file}");
         assert!(!found.body.contains("innerHTML"), "{file}: text from elsewhere is never markup");
@@ -88,6 +98,11 @@ fn the_page_shows_the_tree_of_a_fork() {
     let stranger = get(address, "/api/tree?node=zed");
     assert_eq!((stranger.status, stranger.body.contains("\"zed\"")), (404, true), "{}", stranger.body);
     assert_eq!(get(address, "/api/tree?node=test").json()["perspective"], json!("test"));
+    let whole = get(address, "/api/tree?runs=true").json();
+    assert_eq!(
+        (whole["gaps"].as_array().map(Vec::len), whole["blocks"].as_array().map(Vec::len)),
+        (Some(0), Some(6))
+    );
     let tree = get(address, "/api/tree").json();
     let place = |hash: &Value| {
         let blocks = tree["blocks"].as_array().expect("a list");
@@ -137,6 +152,11 @@ fn nobody_but_the_page_itself_drives_a_node() {
     refused(&format!("{key}Sec-Fetch-Site: cross-site\r\n"), "another site");
     refused(&format!("{key}Host: evil.example\r\n"), "a rebound name");
     assert_eq!(ask(address, "GET", "/", "Host: evil.example\r\n", "").status, 403);
+    // the same holds for stopping a node; one that is alone in its process says so
+    let stop = |headers: &str| call(address, headers, "tine_netstop", json!({ "node": "test" }));
+    assert_eq!(stop("").status, 403);
+    assert_eq!(stop(&format!("{key}Origin: http://evil.example\r\n")).status, 403);
+    assert!(stop(&key).body.contains("alone in its process"));
     // what others can do over RPC with the cookie, the page can't
     for method in ["stop", "tine_walletnew", "invalidateblock", "setban", "no-such-method"] {
         let answer = call(address, &key, method, json!([])).json();

@@ -1,5 +1,6 @@
 //! Core's methods by family, each over a real socket, and what is beside JSON-RPC on the same port.
 
+mod addresses;
 mod blocks;
 mod events;
 mod peers;

@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
 use tine::driver::{Driver, NodeHandle};
+use tine::fleet::Fleet;
 use tine::rpc::{Context, Login, RpcClient, Server, ServerConfig};
 use tine::wallets::{WalletService, WalletThread};
 use tine::web::Page;
@@ -155,7 +156,7 @@ impl TestNode {
     /// The page of this node, on a free port.
     pub(crate) fn page(&self) -> Page {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let nodes = vec![Arc::clone(&self.context)];
+        let nodes = Fleet::of(&[Arc::clone(&self.context)]);
         self.runtime.block_on(Page::start(bind, false, &[], nodes)).expect("a free port")
     }
 

@@ -20,18 +20,19 @@ export const $ = (id) => document.getElementById(id);
 
 // Okabe and Ito's palette: told apart by everybody; the letter says the same without colour.
 const PALETTE = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999"];
-let names = [];
+let places = new Map(), letters = new Map();
 
-export function setNames(list) { names = list; }
+export function setNames(list) {
+  places = new Map(list.map((name, place) => [name, place]));
+  const first = (name) => name[0].toUpperCase(), rivals = new Map();
+  for (const name of list) rivals.set(first(name), (rivals.get(first(name)) ?? 0) + 1);
+  letters = new Map(list.map((name, place) => [name, rivals.get(first(name)) < 2 ? first(name) : String(place + 1)]));
+}
 export function colour(name) {
-  const place = names.indexOf(name);
-  return place < 0 ? "#bbbbbb" : PALETTE[place % PALETTE.length];
+  const place = places.get(name);
+  return place === undefined ? "#bbbbbb" : PALETTE[place % PALETTE.length];
 }
-export function letter(name) {
-  const first = name[0].toUpperCase();
-  const rivals = names.filter((other) => other[0].toUpperCase() === first);
-  return rivals.length < 2 ? first : String(names.indexOf(name) + 1);
-}
+export const letter = (name) => letters.get(name) ?? name[0].toUpperCase();
 export function badge(name) {
   const mark = el("span", { class: "node-letter", title: name }, letter(name));
   mark.style.setProperty("background", colour(name));
@@ -43,10 +44,15 @@ export function short(hash) { return hash.replace(/^0+/, "").slice(0, 6) || hash
 export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 export const link = (path, text) => el("a", { href: `#/${path}`, class: "mono" }, text);
 export const blockLink = (hash, text) => link(`block/${hash}`, text ?? `${short(hash)}…`);
+export const nodeLink = (name) => el("a", { href: `#/node/${encodeURIComponent(name)}` }, name);
+export const addressLink = (address) => address ? link(`address/${address}`, `${address.slice(0, 14)}…${address.slice(-6)}`) : "";
 export const txLink = (txid) => link(`tx/${txid}`, `${txid.slice(0, 10)}…`);
 
+export const coins = (value) => value === undefined ? "" : Number(value).toFixed(8);
+export const count = (number, what) => `${number} ${what}${number === 1 ? "" : what.endsWith("sh") ? "es" : "s"}`;
+
 export function table(head, rows) {
-  const cell = (tag) => (value) => el(tag, typeof value === "number" ? { class: "num" } : {}, value?.nodeType ? value : String(value ?? ""));
+  const cell = (tag) => (value) => Array.isArray(value) ? el(tag, {}, value) : el(tag, typeof value === "number" ? { class: "num" } : {}, value?.nodeType ? value : String(value ?? ""));
   return el("table", {}, el("thead", {}, el("tr", {}, head.map(cell("th")))), el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell("td"))))));
 }
 export function keys(pairs) {
