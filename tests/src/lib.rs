@@ -12,3 +12,4 @@ pub mod opinion;
 pub mod process;
 pub mod proxy;
 pub mod reference;
+pub mod terminal;

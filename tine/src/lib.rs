@@ -28,6 +28,7 @@ pub mod secret;
 pub mod signals;
 pub mod view;
 pub mod wallets;
+mod watch;
 pub mod web;
 
 use std::ffi::OsString;

@@ -12,6 +12,7 @@ pub struct Out {
     /// Print JSON rather than text.
     pub json: bool,
     color: bool,
+    quiet: bool,
 }
 
 impl Out {
@@ -19,7 +20,13 @@ impl Out {
     #[must_use]
     pub fn new(json: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, color: !json && !no_color && std::io::stdout().is_terminal() }
+        Self { json, color: !json && !no_color && std::io::stdout().is_terminal(), quiet: false }
+    }
+
+    /// To nowhere: for whoever shows by other means what a command did.
+    #[must_use]
+    pub(crate) fn quiet() -> Self {
+        Self { json: false, color: false, quiet: true }
     }
 
     /// Prints a line for people; nothing when JSON is wanted.
@@ -44,6 +51,9 @@ impl Out {
 
     /// A reader that went away (`tine … | head`) is no error of ours.
     fn write(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         let mut out = std::io::stdout().lock();
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             std::process::exit(0);

@@ -23,7 +23,8 @@ pub fn colour(place: usize) -> &'static str {
 }
 
 /// The letter of a node: the first of its name, and its digits.
-fn letter(name: &str) -> String {
+#[must_use]
+pub fn letter(name: &str) -> String {
     let first = name.chars().next().map(|letter| letter.to_ascii_uppercase()).into_iter();
     first.chain(name.chars().filter(char::is_ascii_digit).take(2)).collect()
 }

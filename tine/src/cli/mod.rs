@@ -9,6 +9,7 @@ pub mod examples;
 mod experiments;
 mod lab;
 mod start;
+mod watch;
 mod worlds;
 
 pub use bench::{BenchArgs, BenchChainArgs, BenchCommand, BenchGrowthArgs, BenchRow};
@@ -21,6 +22,7 @@ pub use experiments::{
 };
 pub use lab::{LabArgs, LabCommand, LabOpenArgs, LabReplayArgs, LabRunArgs};
 pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};
+pub use watch::{Size, WatchArgs};
 pub use worlds::{LabScaleArgs, LabStormArgs};
 
 use std::path::PathBuf;
@@ -125,6 +127,8 @@ impl From<AnyNetwork> for Network {
 pub enum Command {
     /// Start nodes on this machine that mine, gossip and pay, and show each block
     Devnet(DevnetArgs),
+    /// Watch the tree, the nodes and the events in the terminal, and drive a devnet from it
+    Watch(WatchArgs),
     /// Run one node
     Node(NodeArgs),
     /// Make wallets, show them, pay from them

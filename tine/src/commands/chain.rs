@@ -160,9 +160,7 @@ fn find_reorg(targets: Vec<Target>, number: Option<u64>) -> Result<(Target, Reor
 fn explain_reorg(out: Out, target: &Target, report: ReorgReport, html: Option<&Path>) -> Result<(), Error> {
     out.line(out.bold(format!("{}:", target.name)));
     out.line(&report);
-    let network = network_of(target)?;
-    let owners = owners(target, network, &report)?;
-    let losses = losses(&report, &owners, network);
+    let losses = reversed(target, &report)?;
     for line in &losses {
         out.line(out.alarm(format!("  {line}")));
     }
@@ -177,13 +175,34 @@ fn explain_reorg(out: Out, target: &Target, report: ReorgReport, html: Option<&P
     Ok(())
 }
 
+/// What `tine explain reorg` says, line by line.
+///
+/// # Errors
+/// The node does not answer.
+pub(crate) fn reorg_lines(target: &Target, report: &ReorgReport) -> Result<Vec<String>, Error> {
+    let losses = reversed(target, report)?;
+    let text = report.to_string();
+    Ok(text.lines().map(str::to_owned).chain(losses.iter().map(|line| format!("  {line}"))).collect())
+}
+
+/// The payments to wallets of a node that are no longer money.
+fn reversed(target: &Target, report: &ReorgReport) -> Result<Vec<String>, Error> {
+    let network = network_of(target)?;
+    let owners = owners(target, network, report)?;
+    Ok(losses(report, &owners, network))
+}
+
 /// Who mined the blocks that a node has seen lately.
 fn miners(target: &Target) -> Result<BTreeMap<BlockHash, String>, Error> {
     let arrivals: Vec<Arrival> = target.client.call_as(BLOCK_ARRIVALS, json!({ "count": 10_000 }))?;
     Ok(arrivals.into_iter().filter_map(|arrival| Some((arrival.hash, arrival.miner?))).collect())
 }
 
-fn network_of(target: &Target) -> Result<Network, Error> {
+/// Which chain a node follows.
+///
+/// # Errors
+/// It does not answer.
+pub(crate) fn network_of(target: &Target) -> Result<Network, Error> {
     #[derive(Deserialize)]
     struct Info {
         tine_network: Network,

@@ -1,16 +1,16 @@
 //! What each command does.
 
 mod bench;
-mod chain;
+pub(crate) mod chain;
 mod experiments;
 mod faucet;
 mod headers;
 mod lab;
-mod net;
+pub(crate) mod net;
 mod pay;
 mod recorded;
 mod rpc;
-mod scenario;
+pub(crate) mod scenario;
 mod target;
 mod wallet;
 mod worlds;
@@ -21,7 +21,7 @@ use crate::cli::{Cli, Command, Shell, examples};
 use crate::config::{self, DevnetSettings, NodeSettings, Settings};
 use crate::exit::Error;
 use crate::out::Out;
-use crate::{devnet, logging, node_cmd};
+use crate::{devnet, logging, node_cmd, watch};
 
 /// yamux warns of every connection that the other side closed first, gossipsub of every message that came by gossip
 /// before, Kademlia of having nobody to ask yet: nothing that a person could act on.
@@ -44,6 +44,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     } else {
         concat!("warn,", quiet_libraries!())
     };
+    // a log line in the middle of a screen would tear it
+    let default_filter = if matches!(cli.command, Command::Watch(_)) { "off" } else { default_filter };
     logging::start(settings.log.as_deref().unwrap_or(default_filter), settings.log_format)?;
     match cli.command {
         Command::Devnet(args) => {
@@ -59,6 +61,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Reorgs(args) => chain::reorgs(out, &settings, &args),
         Command::Explain(args) => chain::explain(out, &settings, args.what),
         Command::Rpc(args) => rpc::run(out, &settings, &args),
+        Command::Watch(args) => watch::run(out, &settings, &args),
         Command::Lab(args) => lab::run(out, &args.command),
         Command::Headers(args) => headers::run(out, &args.command),
         Command::Bench(args) => bench::run(out, &args.command),

@@ -49,6 +49,22 @@ pub(super) fn run(out: Out, settings: &Settings, args: &NetArgs) -> Result<(), E
     }
 }
 
+/// Cuts every link between groups of these nodes, and prints nothing.
+///
+/// # Errors
+/// A node that does not answer; groups that name nobody; a link that stays open.
+pub(crate) fn split_quietly(targets: Vec<Target>, groups: &str) -> Result<(), Error> {
+    split(Out::quiet(), &ask(targets)?, groups)
+}
+
+/// Restores all links of these nodes, and prints nothing.
+///
+/// # Errors
+/// A node that does not answer, or does not find back to the others.
+pub(crate) fn heal_quietly(targets: Vec<Target>) -> Result<(), Error> {
+    heal(Out::quiet(), &ask(targets)?)
+}
+
 fn ask(targets: Vec<Target>) -> Result<Vec<Node>, Error> {
     let info = |target: Target| {
         let info = target.client.call_as::<NetInfo>(methods::NET_INFO, json!({}))?;

@@ -181,12 +181,12 @@ pub(super) fn replay(out: Out, args: &LabReplayArgs) -> Result<(), Error> {
 }
 
 /// Reads the log of a run.
-pub(super) fn read_run(path: &Path) -> Result<Run, Error> {
+pub(crate) fn read_run(path: &Path) -> Result<Run, Error> {
     Run::parse(&read(path)?).map_err(|error| Error::failed(path.display(), error))
 }
 
 /// The moment so many seconds after a run's start; its end if none is named.
-pub(super) fn moment(run: &Run, until: Option<f64>) -> Result<Duration, Error> {
+pub(crate) fn moment(run: &Run, until: Option<f64>) -> Result<Duration, Error> {
     match until {
         None => Ok(run.duration()),
         Some(secs) if (0.0..=1e9).contains(&secs) => Ok(Duration::from_secs_f64(secs)),

@@ -46,6 +46,23 @@ impl Target {
         Self::resolve(settings, args)
     }
 
+    /// The nodes of these names and URLs; all that run here when none is named.
+    ///
+    /// # Errors
+    /// As for [`Target::resolve`].
+    pub fn chosen(
+        settings: &Settings,
+        names: &[String],
+        urls: &[String],
+        cookie: Option<&Path>,
+    ) -> Result<Vec<Self>, Error> {
+        if names.is_empty() && urls.is_empty() {
+            return Self::all(settings);
+        }
+        let named = names.iter().map(|name| Ok(Self::of(&roster::find(&settings.root, name)?)));
+        named.chain(urls.iter().map(|url| Self::at(settings, url, cookie))).collect()
+    }
+
     /// Every node that is listed on this machine and answers, in order; one that was killed is listed still.
     ///
     /// # Errors
@@ -64,7 +81,8 @@ impl Target {
         urls.iter().map(|url| Self::at(settings, url, None)).collect()
     }
 
-    fn of(entry: &Entry) -> Self {
+    /// The node that lists itself so.
+    pub(crate) fn of(entry: &Entry) -> Self {
         let client = RpcClient::new(entry.rpc.clone(), Login::Cookie(entry.cookie.clone()));
         Self { name: entry.name.clone(), client }
     }
