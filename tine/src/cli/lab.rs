@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::experiments::{DoubleSpendArgs, GeneralsArgs, PropagationArgs, SelfishArgs, StrategyArgs};
+use super::sweep::{LabMergeArgs, LabSweepArgs};
 use super::worlds::{LabScaleArgs, LabStormArgs};
 
 /// `tine lab`.
@@ -41,6 +42,10 @@ pub enum LabCommand {
     Scale(LabScaleArgs),
     /// Run random worlds with random faults, and check everything after each step
     Storm(LabStormArgs),
+    /// Play a plan's cells, or a shard of them: on one machine, a Slurm array or a Kubernetes Indexed Job
+    Sweep(LabSweepArgs),
+    /// Put the results of all shards together, and judge them
+    Merge(LabMergeArgs),
     /// Race double spends: the Bitcoin paper's section 11, Rosenfeld's exact values, and what happens
     Doublespend(DoubleSpendArgs),
     /// Play selfish mining against Eyal and Sirer's closed form
@@ -79,7 +84,7 @@ pub struct LabRunArgs {
     /// The shortest and the longest mean delay of a link, in milliseconds
     #[arg(long, value_name = "LOW,HIGH", default_value = "20,200", value_parser = numbers::<u64, 2>)]
     pub latency: [u64; 2],
-    /// How many blocks are found
+    /// How many blocks are found; one more when two of the last stand against each other
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub blocks: u32,
     /// Cut off the first NODES nodes when FROM blocks have been found, for BLOCKS blocks
@@ -97,7 +102,7 @@ pub struct LabReplayArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// The moment, in seconds since the start [default: the end]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub until: Option<f64>,
     /// The node that is asked [default: the first]
     #[arg(long, value_name = "NODE")]

@@ -9,6 +9,7 @@ pub mod examples;
 mod experiments;
 mod lab;
 mod start;
+mod sweep;
 mod watch;
 mod worlds;
 
@@ -22,6 +23,7 @@ pub use experiments::{
 };
 pub use lab::{LabArgs, LabCommand, LabOpenArgs, LabReplayArgs, LabRunArgs};
 pub use start::{ByzantineNode, DevnetArgs, NodeArgs, StartArgs};
+pub use sweep::{LabMergeArgs, LabSweepArgs};
 pub use watch::{Size, WatchArgs};
 pub use worlds::{LabScaleArgs, LabStormArgs};
 

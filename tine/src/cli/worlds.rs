@@ -1,5 +1,7 @@
 //! What large worlds and storms can be told.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use tine_lab::scale::Size;
 
@@ -29,7 +31,8 @@ pub struct LabScaleArgs {
 )]
 pub struct LabStormArgs {
     /// How many seeds
-    #[arg(long, value_name = "N", default_value_t = 1_000, conflicts_with = "seed")]
+    #[arg(long, value_name = "N", default_value_t = 1_000, conflicts_with = "seed",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub seeds: u64,
     /// The first seed
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -40,9 +43,12 @@ pub struct LabStormArgs {
     /// Only so many of its acts, from the first on
     #[arg(long, value_name = "N", requires = "seed")]
     pub acts: Option<usize>,
+    /// Write the event log of this one storm here, as NDJSON, for `tine lab replay`
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    pub events: Option<PathBuf>,
     /// Storms at a time; what they find does not depend on it [default: one for each core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub threads: Option<u16>,
 }
 
 fn size(text: &str) -> Result<Size, String> {

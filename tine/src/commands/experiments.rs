@@ -99,9 +99,14 @@ fn finish(
     let bar = ProgressBar::new(1_000).with_style(style);
     let report = run(&mut |done| bar.set_position((done * 1_000.0) as u64));
     bar.finish_and_clear();
-    show(out, &report);
-    if let Some(folder) = &args.out {
-        write(folder, &report).map_err(|error| Error::failed(folder.display(), error))?;
+    conclude(out, &report, args.out.as_deref())
+}
+
+/// Prints and writes a report, and says by the exit code whether all agrees.
+pub(super) fn conclude(out: Out, report: &Report, folder: Option<&Path>) -> Result<(), Error> {
+    show(out, report);
+    if let Some(folder) = folder {
+        write(folder, report).map_err(|error| Error::failed(folder.display(), error))?;
         out.line(format_args!("tables and figures are in {}", folder.display()));
     }
     out.document(&report.json());

@@ -28,6 +28,8 @@ pub(super) fn run(out: Out, command: &LabCommand) -> Result<(), Error> {
         LabCommand::Open(args) => super::recorded::open(out, args),
         LabCommand::Scale(args) => super::worlds::scale(out, args),
         LabCommand::Storm(args) => super::worlds::storm(out, args),
+        LabCommand::Sweep(args) => super::sweep::sweep(out, args),
+        LabCommand::Merge(args) => super::sweep::merge(out, args),
         LabCommand::Doublespend(args) => experiments::doublespend(out, args),
         LabCommand::Selfish(args) => experiments::selfish(out, args),
         LabCommand::Stubborn(args) => experiments::stubborn(out, args),

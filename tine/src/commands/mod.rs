@@ -11,6 +11,7 @@ mod pay;
 mod recorded;
 mod rpc;
 pub(crate) mod scenario;
+mod sweep;
 mod target;
 mod wallet;
 mod worlds;

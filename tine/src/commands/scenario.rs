@@ -25,7 +25,9 @@ const BAR: u64 = 1_000;
 /// Prints the gallery, or the text of one scenario.
 pub(super) fn list(out: Out, name: Option<&str>) -> Result<(), Error> {
     if let Some(name) = name {
-        let exhibit = Exhibit::named(name).ok_or_else(|| unknown(name))?;
+        let no_exhibit =
+            || Error::Usage(format!("no scenario is called {name:?}: `tine lab list` shows all"));
+        let exhibit = Exhibit::named(name).ok_or_else(no_exhibit)?;
         out.raw(exhibit.text);
         return Ok(());
     }
@@ -194,7 +196,7 @@ pub(crate) fn moment(run: &Run, until: Option<f64>) -> Result<Duration, Error> {
     }
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+pub(super) fn read(path: &Path) -> Result<String, Error> {
     let failed = |error: std::io::Error| Error::failed(path.display(), error);
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > MAX_LOG {
@@ -203,6 +205,6 @@ fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
-fn write(path: &Path, text: String) -> Result<(), Error> {
+pub(super) fn write(path: &Path, text: String) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|error| Error::failed(path.display(), error))
 }

@@ -1,17 +1,17 @@
 //! `tine lab scale` and `tine lab storm`: worlds that are large, and worlds that are rough.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
-use tine_chain::hash::sha256;
 use tine_lab::scale::{self, PEERS, QUICK_SIZES, SIZES, Size};
-use tine_lab::storm::{self, Failure, Report};
+use tine_lab::storm::{self, Failure, Report, Tally};
 use tine_lab::world::{Counts, WorldError};
+use tine_node::record::Entry;
 
+use super::scenario;
 use crate::cli::{LabScaleArgs, LabStormArgs};
 use crate::exit::Error;
 use crate::out::Out;
@@ -36,9 +36,14 @@ struct Measured {
     adoptions: u64,
     reorgs: u64,
     cpu_secs: f64,
+    /// Of these, until the first block was found: nodes are made and meet.
+    start_cpu_secs: f64,
     wall_secs: f64,
     events_per_cpu_sec: f64,
     adoptions_per_cpu_sec: f64,
+    /// Memory when the first block was found, when half of them were, and the most there ever was.
+    start_mib: f64,
+    half_mib: f64,
     peak_mib: f64,
 }
 
@@ -68,9 +73,19 @@ pub(super) fn scale(out: Out, args: &LabScaleArgs) -> Result<(), Error> {
 fn measure(size: Size, seed: u64) -> Result<Measured, Error> {
     let bar = bar(size.blocks, &format!("{} nodes", size.nodes));
     let (start, cpu) = (Instant::now(), cpu_secs());
-    let figures = scale::run(size, seed, |mined| bar.set_position(mined));
+    let (mut at_first, mut at_half) = (None, None);
+    let figures = scale::run(size, seed, |mined| {
+        bar.set_position(mined);
+        if mined >= 1 && at_first.is_none() {
+            at_first = Some((cpu_secs() - cpu, memory_mib("VmRSS:")));
+        }
+        if mined >= size.blocks.div_ceil(2) && at_half.is_none() {
+            at_half = Some(memory_mib("VmRSS:"));
+        }
+    });
     let figures = figures.map_err(|error| Error::failed("the lab", error))?;
     bar.finish_and_clear();
+    let (start_cpu_secs, start_mib) = at_first.unwrap_or_default();
     let (cpu_secs, wall_secs) = (cpu_secs() - cpu, start.elapsed().as_secs_f64());
     let Counts { events, adoptions, reorgs, .. } = figures.counts;
     if figures.tips != 1 {
@@ -88,10 +103,13 @@ fn measure(size: Size, seed: u64) -> Result<Measured, Error> {
         adoptions,
         reorgs,
         cpu_secs,
+        start_cpu_secs,
         wall_secs,
         events_per_cpu_sec: events as f64 / cpu_secs.max(0.01),
         adoptions_per_cpu_sec: adoptions as f64 / cpu_secs.max(0.01),
-        peak_mib: peak_mib(),
+        start_mib,
+        half_mib: at_half.unwrap_or_default(),
+        peak_mib: memory_mib("VmHWM:"),
     })
 }
 
@@ -118,10 +136,10 @@ fn cpu_secs() -> f64 {
     fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The most memory that this process ever had.
-fn peak_mib() -> f64 {
+/// Memory of this process as Linux states it, in MiB: `VmRSS:` now, `VmHWM:` the most it ever had.
+fn memory_mib(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1_024.0
 }
@@ -131,10 +149,10 @@ fn table(out: Out, measured: &[Measured]) {
         [
             out.bold("tine, validating"),
             format!("{} × {}", run.nodes, run.blocks),
-            format!("{:.1}", run.cpu_secs),
+            format!("{:.1} + {:.1}", run.start_cpu_secs, run.cpu_secs - run.start_cpu_secs),
             format!("{:.0}", run.adoptions_per_cpu_sec),
             format!("{:.0}", run.events_per_cpu_sec),
-            format!("{:.0}", run.peak_mib),
+            format!("{:.0}, {:.0}, {:.0}", run.start_mib, run.half_mib, run.peak_mib),
         ]
     });
     let others = PEERS.iter().map(|peer| {
@@ -147,25 +165,18 @@ fn table(out: Out, measured: &[Measured]) {
             peer.peak_mib.to_string(),
         ]
     });
-    let head = ["simulator", "nodes × blocks", "CPU s", "adoptions / CPU s", "events / CPU s", "peak MiB"];
+    let head = [
+        "simulator",
+        "nodes × blocks",
+        "CPU s: start + run",
+        "adoptions / CPU s",
+        "events / CPU s",
+        "MiB: start, half, peak",
+    ];
     out.table(head, ours.chain(others));
 }
 
 // -- storms
-
-/// What many storms came to.
-#[derive(Debug, Default, Serialize)]
-struct Storms {
-    seeds: u64,
-    checks: u64,
-    mined: u64,
-    adoptions: u64,
-    reorgs: u64,
-    payments: u64,
-    /// SHA-256 over the event hashes of all storms, in the order of their seeds.
-    event_hash: String,
-    wall_secs: f64,
-}
 
 /// Runs storms.
 ///
@@ -173,7 +184,12 @@ struct Storms {
 /// A storm that finds something: exit 1.
 pub(super) fn storm(out: Out, args: &LabStormArgs) -> Result<(), Error> {
     if let Some(seed) = args.seed {
-        return match storm::run(seed, args.acts).map_err(|error| Error::failed("the lab", error))? {
+        let failed = |error| Error::failed("the lab", error);
+        let (outcome, log) = storm::record(seed, args.acts).map_err(failed)?;
+        if let Some(path) = &args.events {
+            scenario::write(path, log.iter().map(Entry::line).collect())?;
+        }
+        return match outcome {
             Ok(report) => {
                 out.document(&report);
                 let Report { acts, counts, checks, event_hash, .. } = &report;
@@ -185,28 +201,42 @@ pub(super) fn storm(out: Out, args: &LabStormArgs) -> Result<(), Error> {
         };
     }
     let start = Instant::now();
-    let outcome = all(args)?;
-    let storms = Storms { wall_secs: start.elapsed().as_secs_f64(), ..outcome };
-    out.document(&storms);
-    out.line(format_args!(
-        "{} storms found nothing: {} checks, {} blocks, {} reorganisations, {} payments in {:.1} s",
-        storms.seeds, storms.checks, storms.mined, storms.reorgs, storms.payments, storms.wall_secs
-    ));
-    out.line(format_args!("event hash {}", storms.event_hash));
+    let tally = all(args)?;
+    let wall_secs = start.elapsed().as_secs_f64();
+    out.document(&Storms { tally: &tally, wall_secs });
+    calm(out, &tally);
+    out.line(format_args!("{wall_secs:.1} s"));
     Ok(())
+}
+
+/// What was printed of storms that found nothing.
+#[derive(Debug, Serialize)]
+struct Storms<'a> {
+    #[serde(flatten)]
+    tally: &'a Tally,
+    wall_secs: f64,
+}
+
+/// Says what storms came to that found nothing.
+pub(super) fn calm(out: Out, tally: &Tally) {
+    let Tally { seeds, checks, mined, reorgs, payments, event_hash, .. } = tally;
+    out.line(format_args!(
+        "{seeds} storms found nothing: {checks} checks, {mined} blocks, {reorgs} reorganisations, {payments} payments"
+    ));
+    out.line(format_args!("event hash {event_hash}"));
 }
 
 type Outcome = Result<Result<Report, Failure>, WorldError>;
 
 /// Every seed once, on several threads; each world stays on one.
-fn all(args: &LabStormArgs) -> Result<Storms, Error> {
+fn all(args: &LabStormArgs) -> Result<Tally, Error> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let next = AtomicU64::new(args.from);
     let end = args.from + args.seeds;
     let (sender, outcomes) = mpsc::channel::<Outcome>();
     let bar = bar(args.seeds, "storms");
     std::thread::scope(|scope| {
-        for _ in 0..args.threads.unwrap_or(cores).max(1) {
+        for _ in 0..args.threads.map_or(cores, usize::from) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 loop {
@@ -218,15 +248,11 @@ fn all(args: &LabStormArgs) -> Result<Storms, Error> {
             });
         }
         drop(sender);
-        let mut storms = Storms::default();
-        let mut hashes = BTreeMap::new();
+        let mut reports = Vec::new();
         for outcome in outcomes {
             let report = outcome.map_err(|error| Error::failed("the lab", error));
             match report {
-                Ok(Ok(report)) => {
-                    add(&mut storms, &report);
-                    hashes.insert(report.seed, report.event_hash);
-                }
+                Ok(Ok(report)) => reports.push(report),
                 Ok(Err(failure)) => {
                     next.store(end, Ordering::Relaxed);
                     bar.finish_and_clear();
@@ -237,19 +263,8 @@ fn all(args: &LabStormArgs) -> Result<Storms, Error> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        let hashes: Vec<String> = hashes.into_values().collect();
-        storms.event_hash = hex::encode(sha256(hashes.concat().as_bytes()));
-        Ok(storms)
+        Ok(Tally::of(reports))
     })
-}
-
-fn add(storms: &mut Storms, report: &Report) {
-    storms.seeds += 1;
-    storms.checks += report.checks;
-    storms.mined += report.counts.mined;
-    storms.adoptions += report.counts.adoptions;
-    storms.reorgs += report.counts.reorgs;
-    storms.payments += report.counts.payments;
 }
 
 fn shortest(failure: Failure) -> Result<Failure, Error> {
@@ -260,6 +275,6 @@ fn found(failure: &Failure) -> Error {
     let Failure { seed, acts, event_hash, .. } = failure;
     let version = env!("CARGO_PKG_VERSION");
     Error::Failed(format!(
-        "{failure}\nversion {version}, event hash {event_hash}\nto see it again: tine lab storm --seed {seed} --acts {acts}"
+        "{failure}\nversion {version}, event hash {event_hash}\nto see it again: tine lab storm --seed {seed} --acts {acts} --events storm.ndjson\nto stand in it:  tine lab replay storm.ndjson --node n0"
     ))
 }
