@@ -37,7 +37,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("net heal", &["tine net heal"]),
     ("net stop", &["tine net stop bob"]),
     ("net start", &["tine net start bob"]),
-    ("watch", &["tine watch"]),
+    (
+        "watch",
+        &["tine watch", "tine watch --on alice", "tine watch run.ndjson", "tine watch --once --size 100x30"],
+    ),
     ("forks", &["tine forks --on alice"]),
     ("reorgs", &["tine reorgs"]),
     ("explain", &["tine explain reorg last"]),
