@@ -47,8 +47,22 @@ impl Browser {
     /// # Panics
     /// When it does not start, or is missing and required.
     #[must_use]
-    #[expect(clippy::print_stderr, reason = "a test that is left out must be seen to be")]
     pub fn start() -> Option<Self> {
+        Self::start_with(&json!({}), &json!({ "browser": "ALL" }))
+    }
+
+    /// Starts one that also keeps what its own tracing says of these categories, until [`Browser::trace`] takes it.
+    ///
+    /// # Panics
+    /// As [`Browser::start`].
+    #[must_use]
+    pub fn start_traced(categories: &str) -> Option<Self> {
+        let tracing = json!({ "perfLoggingPrefs": { "traceCategories": categories, "bufferUsageReportingInterval": 60_000 } });
+        Self::start_with(&tracing, &json!({ "browser": "ALL", "performance": "ALL" }))
+    }
+
+    #[expect(clippy::print_stderr, reason = "a test that is left out must be seen to be")]
+    fn start_with(more: &Value, logs: &Value) -> Option<Self> {
         let port = free_ports(1, 1);
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -68,10 +82,14 @@ impl Browser {
             .enable_all()
             .build()
             .expect("a runtime");
+        let mut options = json!({ "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--enable-precise-memory-info"] });
+        if let (Value::Object(options), Value::Object(more)) = (&mut options, more.clone()) {
+            options.extend(more);
+        }
         let capabilities = json!({
             "browserName": "chrome",
-            "goog:chromeOptions": { "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"] },
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": logs,
         });
         let Value::Object(capabilities) = capabilities else { unreachable!("an object was written") };
         let client = wait_for("the browser", PATIENCE, || {
@@ -168,6 +186,21 @@ impl Browser {
         let log = self.own("se/log", json!({ "type": "browser" }));
         let severe = log.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].to_string()).collect()
+    }
+
+    /// What tracing said since the last time: each event as `chrome://tracing` has it. A traced browser only.
+    ///
+    /// # Panics
+    /// When the browser does not answer.
+    #[must_use]
+    pub fn trace(&self) -> Vec<Value> {
+        let log = self.own("se/log", json!({ "type": "performance" }));
+        let message = |entry: &Value| {
+            let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let message = message.get("message")?;
+            (message["method"] == "Tracing.dataCollected").then(|| message["params"].clone())
+        };
+        log.as_array().into_iter().flatten().filter_map(message).collect()
     }
 
     /// A command of the DevTools protocol.

@@ -9,6 +9,7 @@ pub mod crash;
 pub mod devnet;
 pub mod naive;
 pub mod opinion;
+pub mod page_bench;
 pub mod process;
 pub mod proxy;
 pub mod reference;

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tine_chain::codec::Encode as _;
+use tine_chain::params::{Network, Params};
+use tine_chain::testing::TestTree;
+use tine_chain::transaction::Witness;
 use tine_tests::browser::Browser;
 use tine_tests::devnet::{Devnet, NAMES};
 use tine_tests::process::{Tine, free_ports, wait_for};
@@ -159,6 +163,46 @@ fn a_fork_is_watched_made_healed_and_explained_on_the_page() {
     browser.click("#heal");
     browser.wait_true("a good line", &format!("!{facts}.includes('line')"));
 
+    // from the mempools to a transaction, from that to an address and back
+    browser.open(&format!("http://127.0.0.1:{}/#/mempool", devnet.base_port - 1));
+    browser.wait_true("the pools", &shows("Nothing waits to be mined"));
+    browser.open(&format!("http://127.0.0.1:{}/#/tx/{to_dave}", devnet.base_port - 1));
+    browser.wait_true(
+        "its bytes, one by one",
+        "document.querySelectorAll('#side-view .bytes > span').length > 8",
+    );
+    browser.click("#side-view td a[href^='#/address/']");
+    browser.wait_true("the coins of an address", &shows("as seen by"));
+    browser.wait_true(
+        "the way back",
+        &format!("!!document.querySelector(\"#side-view a[href='#/tx/{to_dave}']\")"),
+    );
+    let address = browser.eval("location.hash.split('/')[2]");
+    browser.click("#side-close");
+    browser.type_into("#search input", &format!("{}\n", address.as_str().expect("an address")));
+    browser.wait_true("what was searched for", &shows("as seen by"));
+    browser.type_into("#search input", "nonsense\n");
+    browser.wait_true(
+        "what is wrong with it",
+        "document.querySelector('#found').textContent.includes('nonsense')",
+    );
+    scene.pictures("address");
+
+    // a node is stopped: its flag turns grey and stays behind, its lane has a gap; started again it catches up
+    let dave = "document.querySelector('#nodes [data-node=dave]')";
+    browser.click("#nodes [data-node=dave] .power");
+    browser.wait_true("dave to be off", &format!("{dave}.classList.contains('off')"));
+    browser.wait_true("his grey flag", "!!document.querySelector('#tree-view .flag.gone[data-node=dave]')");
+    scene.mine(2, "alice");
+    browser.wait_true("him to be left behind", &format!("{TIPS} === 2"));
+    browser.wait_true("the gap", "!!document.querySelector('#time-view rect.gone')");
+    scene.pictures("stopped");
+    browser.click("#nodes [data-node=dave] .power");
+    browser.wait_true("dave to be back", &format!("!{dave}.classList.contains('off')"));
+    let (_, tip) = devnet.wait_agreed(&NAMES, 16, Duration::from_secs(40));
+    let together = format!("{FLAGS}.length === 4 && {FLAGS}.every(flag => flag.endsWith('{tip}'))");
+    browser.wait_true("all flags together", &together);
+
     // reloaded, the page knows everything again
     browser.reload();
     browser.wait_true("the tree after a reload", &together);
@@ -191,6 +235,46 @@ fn a_browser_that_was_away_is_told_what_it_missed() {
     browser.wait_true("the stream again", "document.querySelector('#live').textContent === 'live'");
     browser.wait_true("the new tip", &there);
     scene.wait_whole();
+}
+
+/// What others say is text and nothing else: a miner's tag, and everything that a peer tells of itself.
+#[test]
+fn text_of_strangers_is_never_markup() {
+    const EVIL: &str = "<img src=x onerror=\"window.hacked=1\">";
+    let Some(scene) = Scene::open() else { return };
+    let browser = &scene.browser;
+    let mut tree = TestTree::new(Params::of(Network::Devnet));
+    let tag = "<script>window.hacked=1<";
+    let block = tree.block_with("a1", "genesis", &[], |draft| {
+        draft.coinbase.witnesses = vec![Witness(format!("/{tag}/<b>bold</b>").into_bytes())];
+    });
+    let raw = hex::encode(block.to_bytes());
+    assert_eq!(scene.devnet.rpc("alice").call("submitblock", &json!([raw])), Value::Null);
+    browser.wait_true("the block", "!!document.querySelector('#tree-view .block[data-height=\"1\"]')");
+    browser.click("#tree-view .block[data-height=\"1\"]");
+    browser.wait_true("what its coinbase says", &shows(&format!("/{tag}/<b>bold</b>")));
+
+    // the page's own question, answered by a liar
+    let lie = format!(
+        "(() => {{ const ask = window.fetch; window.fetch = async (url, given) => given?.body?.includes('getpeerinfo') ? \
+         new Response(JSON.stringify({{ jsonrpc: '2.0', id: 1, result: [{{ id: 7, addr: {evil}, subver: {evil}, inbound: true, \
+         synced_blocks: {evil}, {evil}: {evil} }}] }})) : ask(url, given); return true; }})()",
+        evil = json!(EVIL)
+    );
+    assert_eq!(browser.eval(&lie), json!(true));
+    browser.click("#nodes [data-node=bob] a");
+    browser.wait_true("the peer's name", &shows(EVIL));
+    browser.click("#side-view a[href='#/peer/bob/7']");
+    browser.wait_true(
+        "the peer's page",
+        &format!("{} && location.hash === '#/peer/bob/7'", shows("as bob sees it")),
+    );
+    assert_eq!(
+        browser.eval("document.querySelectorAll('img, #side-view b, #side-view script').length"),
+        json!(0)
+    );
+    assert_eq!(browser.eval("window.hacked === undefined"), json!(true));
+    assert_eq!(browser.console_errors(), Vec::<String>::new());
 }
 
 #[test]

@@ -28,6 +28,8 @@ use company::Company;
 
 /// The shares of power of the first four nodes, in percent.
 const SHARES: [u64; 4] = [40, 30, 20, 10];
+/// So many nodes all know each other.
+const FEW: u32 = 12;
 /// How long nodes may take to find each other before they mine all the same.
 const MEETING: Duration = Duration::from_secs(4);
 /// Between two looks.
@@ -52,6 +54,13 @@ fn share_of(place: u32, nodes: u32) -> f64 {
     let weight = |place: u32| SHARES.get(place as usize).copied().unwrap_or(SHARES[3]);
     let total: u64 = (0..nodes).map(weight).sum();
     100.0 * weight(place) as f64 / total as f64
+}
+
+/// Whom node number `place` of `nodes` dials: everybody; of many, the next, the second, the fourth … around a ring, so
+/// that nobody has too many connections and everybody is a few hops away.
+fn neighbours(place: u32, nodes: u32) -> impl Iterator<Item = u32> {
+    let step = move |step: u32| if nodes <= FEW { Some(step) } else { 1_u32.checked_shl(step - 1) };
+    (1..nodes).map_while(step).take_while(move |step| *step < nodes).map(move |step| (place + step) % nodes)
 }
 
 fn rpc_port(base: u16, place: u32) -> u16 {
@@ -132,8 +141,7 @@ fn options(settings: &Settings, devnet: &DevnetSettings, place: u32, steward: &S
         dir: dirs::node_dir(&settings.root, Network::Devnet, &name),
         seed: devnet.seed,
         listen: vec![format!("/ip4/127.0.0.1/tcp/{own}"), format!("/ip4/127.0.0.1/udp/{own}/quic-v1")],
-        connect: (0..devnet.nodes)
-            .filter(|other| *other != place)
+        connect: neighbours(place, devnet.nodes)
             .map(|other| format!("/ip4/127.0.0.1/tcp/{}", port(other)))
             .collect(),
         connect_only: false,
@@ -161,7 +169,8 @@ async fn meet(nodes: &[&FullNode]) {
     let start = Instant::now();
     let have_met = || {
         let views: Vec<_> = nodes.iter().map(|node| node.node.view()).collect();
-        views.iter().all(|view| view.peers.len() + 1 >= nodes.len() && view.tip.hash == views[0].tip.hash)
+        let wanted = neighbours(0, nodes.len() as u32).count();
+        views.iter().all(|view| view.peers.len() >= wanted && view.tip.hash == views[0].tip.hash)
     };
     while !have_met() && start.elapsed() < MEETING {
         tokio::time::sleep(LOOK).await;
@@ -230,6 +239,20 @@ mod tests {
         assert_eq!(shares(2), [57, 43]);
         assert_eq!(shares(5).len(), 5);
         assert!((0..20).map(|place| share_of(place, 20)).sum::<f64>().round() == 100.0);
+    }
+
+    #[test]
+    fn few_all_know_each_other_and_many_are_some_hops_apart() {
+        assert_eq!(neighbours(1, 4).collect::<Vec<_>>(), [2, 3, 0]);
+        assert_eq!(neighbours(49, 50).collect::<Vec<_>>(), [0, 1, 3, 7, 15, 31]);
+        for nodes in 2..=64 {
+            let (mut near, mut hops) = (std::collections::BTreeSet::from([0]), 0);
+            while near.len() < nodes as usize {
+                near.extend(near.clone().into_iter().flat_map(|place| neighbours(place, nodes)));
+                hops += 1;
+            }
+            assert!(hops <= 6, "{nodes} nodes: {hops} hops");
+        }
     }
 
     #[test]
