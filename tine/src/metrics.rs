@@ -24,6 +24,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tine_chain::chain::ChainTipStatus;
 
 use crate::rpc::Context;
+use crate::rpc::transport::open_work;
 use crate::view::View;
 
 /// Upper ends of the histogram of a call's time, in seconds.
@@ -93,7 +94,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
 }
 
 async fn serve(State(registry): State<Arc<Registry>>) -> Response {
-    let written = tokio::task::spawn_blocking(move || {
+    let written = open_work(move || {
         let mut text = String::new();
         encode(&mut text, &registry).map(|()| text)
     });

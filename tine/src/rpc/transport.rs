@@ -17,13 +17,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, spawn_blocking};
 
 /// The most bytes of a request's line and headers together.
 const MAX_HEAD_SIZE: usize = 32 * 1024;
 /// The longest request target, in bytes (Core: `MAX_HEADERS_SIZE`, 8,192).
 const MAX_URI_SIZE: usize = 8 * 1024;
 /// How long a connection may take to end after the server was stopped.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How much work of callers who need no password may hold threads and memory at once.
+const MAX_OPEN_WORK: usize = 8;
+/// Their places, the whole program's: a devnet's nodes share its threads.
+static OPEN_WORK: Semaphore = Semaphore::const_new(MAX_OPEN_WORK);
 /// How long the accept loop rests after an error such as too many open files.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -171,7 +176,18 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Serves `router` until `stop` is true or its sender is gone.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: watch::Receiver<bool>) {
+    accept(listener, limits, stop, move |stream, stop| connection(stream, router.clone(), limits, stop))
+        .await;
+}
+
+/// Gives each connection to `serve`, no more at once than `limits` say, until `stop` is true or its sender is gone.
+pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(TcpStream, watch::Receiver<bool>) -> F,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     loop {
         let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
@@ -181,7 +197,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, router.clone(), limits, stop.clone());
+                let connection = serve(stream, stop.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(slot);
@@ -205,6 +221,23 @@ pub(crate) async fn raised(flag: &mut watch::Receiver<bool>) {
     let _ = flag.wait_for(|&raised| raised).await;
 }
 
+/// Runs `work`, for a caller who need not say who they are, on a thread that may read files and wait; at most
+/// [`MAX_OPEN_WORK`] at once, the others wait for their turn without one. The place is held until the thread is done, also
+/// when the caller has gone meanwhile.
+///
+/// # Errors
+/// The work has panicked.
+pub(crate) async fn open_work<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let place = OPEN_WORK.acquire().await.expect("the semaphore is never closed");
+    let work = move || {
+        let _place = place;
+        work()
+    };
+    spawn_blocking(work).await
+}
+
 async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     // answers are small and asked for one by one: Nagle's delay would be most of their time
     let _ = stream.set_nodelay(true);
@@ -225,7 +258,34 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stop:
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_needs_no_password_holds_few_threads_at_once() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        let work = || {
+            let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+            // long enough that those of one round meet
+            std::thread::sleep(Duration::from_millis(20));
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            running
+        };
+        let most = futures::future::join_all((0..32).map(|_| open_work(work))).await;
+        let most = most.into_iter().map(|running| running.expect("no panic")).max().expect("32 of them");
+        assert!((2..=MAX_OPEN_WORK).contains(&most), "{most} at once");
+        // work whose caller has gone keeps its place until it is done
+        let (done, waits) = std::sync::mpsc::channel::<()>();
+        let caller = tokio::spawn(open_work(move || waits.recv()));
+        while OPEN_WORK.available_permits() == MAX_OPEN_WORK {
+            tokio::task::yield_now().await;
+        }
+        caller.abort();
+        assert!(caller.await.expect_err("aborted").is_cancelled());
+        assert!(OPEN_WORK.available_permits() < MAX_OPEN_WORK, "its thread still runs");
+        drop(done);
+    }
 
     #[test]
     fn rpc_03_which_names_are_ours() {

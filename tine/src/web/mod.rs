@@ -246,7 +246,7 @@ struct Perspective {
 
 async fn tree_of(State(shared): State<Arc<Shared>>, Query(wanted): Query<Perspective>) -> Response {
     let named = wanted.node.clone();
-    let drawn = tokio::task::spawn_blocking(move || {
+    let drawn = transport::open_work(move || {
         let Subject { fleet, bodies, .. } = &shared.subject;
         tree::tree(&fleet.members(), bodies, wanted.node.as_deref(), wanted.runs)
     });
@@ -272,9 +272,18 @@ struct Since {
 
 /// Events that are kept, as a JSON list: for the timeline, and for whoever polls.
 async fn history(State(shared): State<Arc<Shared>>, Query(since): Query<Since>) -> Response {
-    let events = shared.subject.feed.since(since.from, MAX_HISTORY);
-    let list: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
-    ([(header::CONTENT_TYPE, "application/json")], format!("[{}]", list.join(","))).into_response()
+    let copy = transport::open_work(move || {
+        let events = shared.subject.feed.since(since.from, MAX_HISTORY);
+        let list: Vec<&str> = events.iter().map(|event| event.json.as_str()).collect();
+        format!("[{}]", list.join(","))
+    });
+    match copy.await {
+        Ok(list) => ([(header::CONTENT_TYPE, "application/json")], list).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the history was not copied");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 /// Server-sent events: first what was missed, then everything as it happens.

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::error::RpcError;
+use super::transport::open_work;
 
 /// In which form something is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +96,7 @@ fn json<T: Serialize>(value: Result<T, RpcError>) -> Response {
 
 /// Runs what reads files, or waits for the node's thread, where it may wait for them.
 async fn blocking(work: impl FnOnce() -> Result<Response, Refusal> + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(work).await {
+    match open_work(work).await {
         Ok(Ok(response)) => response,
         Ok(Err((status, message))) => refuse(status, message),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "reading failed"),
