@@ -104,6 +104,86 @@ fn an_unmodified_miner_mines_by_getblocktemplate() {
     }
 }
 
+/// Sends a request as minerd 2.5.1 sent its own, on a connection that is kept: recorded with its `--protocol-dump`, all but
+/// address, password and length, when it mined 8 blocks of a regtest node. Debian has no package of it.
+fn as_minerd(stream: &mut std::net::TcpStream, body: &str) -> Value {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let login = support::basic("alice:secret");
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1:29443\r\n{login}Accept-Encoding: deflate, gzip, br, zstd\r\n\
+         Content-Type: application/json\r\nUser-Agent: cpuminer/2.5.1\r\nX-Mining-Extensions: midstate\r\n\
+         Content-Length: {}\r\n\r\n{body}\r\n",
+        body.len() + 2
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reader = BufReader::new(stream);
+    let head: Vec<String> =
+        reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+    assert!(head[0].contains("200"), "{head:?}");
+    let length =
+        head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut answer = vec![0; length.expect("a length")];
+    reader.read_exact(&mut answer).unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+    answer["result"].clone()
+}
+
+#[test]
+fn minerds_own_requests_for_templates_and_its_long_poll() {
+    let node = TestNode::start();
+    let (mut miner, mut poller) = (node.connect(), node.connect());
+    let template = as_minerd(
+        &mut miner,
+        r#"{"method": "getblocktemplate", "params": [{"capabilities": ["coinbasetxn", "coinbasevalue", "longpoll", "workid"], "rules": ["segwit"]}], "id":0}"#,
+    );
+    let id = template["longpollid"].as_str().unwrap();
+    let waits = format!(
+        r#"{{"method": "getblocktemplate", "params": [{{"capabilities": ["coinbasetxn", "coinbasevalue", "longpoll", "workid"], "rules": ["segwit"], "longpollid": "{id}"}}], "id":0}}"#
+    );
+    let next = std::thread::scope(|scope| {
+        let polled = scope.spawn(|| as_minerd(&mut poller, &waits));
+        let (block, hash) = mine_as_minerd(&template);
+        let submit = format!(r#"{{"method": "submitblock", "params": ["{block}"], "id":1}}"#);
+        assert_eq!(as_minerd(&mut miner, &submit), Value::Null, "accepted");
+        assert_eq!(best(&node), hash);
+        polled.join().unwrap()
+    });
+    assert_eq!((&next["height"], &next["previousblockhash"]), (&json!(2), &json!(best(&node))));
+    let (block, hash) = mine_as_minerd(&next);
+    let submit = format!(r#"{{"method": "submitblock", "params": ["{block}"], "id":1}}"#);
+    assert_eq!(as_minerd(&mut miner, &submit), Value::Null);
+    assert_eq!(best(&node), hash);
+}
+
+#[test]
+fn minerds_own_requests_for_work() {
+    let node = TestNode::start();
+    let mut miner = node.connect();
+    let work = as_minerd(&mut miner, r#"{"method": "getwork", "params": [], "id":0}"#);
+    let bytes = |name: &str| hex::decode(work[name].as_str().unwrap()).unwrap();
+    let (data, mut target) = (bytes("data"), bytes("target"));
+    target.reverse();
+    // it reads words of 4 bytes and writes them back turned round: the header's own order
+    let mut header: Vec<u8> = data[..80].chunks(4).flat_map(|word| word.iter().rev().copied()).collect();
+    let mut found = (0u32..).filter(|nonce| {
+        header[76..].copy_from_slice(&nonce.to_le_bytes());
+        let mut hash = tine_chain::hash::sha256d(&header);
+        hash.reverse();
+        hash.as_slice() <= target.as_slice()
+    });
+    let (first, second) = (found.next().unwrap(), found.next().unwrap());
+    let mut submit = |nonce: u32| {
+        let mut data = data.clone();
+        data[76..80].copy_from_slice(&nonce.to_be_bytes());
+        let data = hex::encode(data);
+        as_minerd(&mut miner, &format!(r#"{{"method": "getwork", "params": [ "{data}" ], "id":1}}"#))
+    };
+    assert_eq!(submit(first), json!(true));
+    assert_eq!(submit(second), json!(false), "a rival of the tip is none");
+    assert_eq!(node.client.call("getblockcount", json!([])).unwrap(), json!(1));
+}
+
 #[test]
 fn a_long_poll_ends_with_a_new_tip() {
     let node = TestNode::start();
