@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use libp2p::PeerId;
 use tine_chain::time::Time;
 
-/// The most identities, and the most addresses, that are remembered as banned.
+use crate::range::IpRange;
+
+/// The most identities, and the most ranges of addresses, that are remembered as banned.
 pub(crate) const MAX_BANS: usize = 1_000;
 
 /// From when to when somebody is refused.
@@ -20,7 +22,7 @@ pub(crate) struct Term {
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
     identities: BTreeMap<PeerId, Term>,
-    addresses: BTreeMap<IpAddr, Term>,
+    addresses: BTreeMap<IpRange, Term>,
 }
 
 impl Bans {
@@ -28,8 +30,8 @@ impl Bans {
         insert_bounded(&mut self.identities, identity, term);
     }
 
-    pub(crate) fn ban_address(&mut self, ip: IpAddr, term: Term) {
-        insert_bounded(&mut self.addresses, ip.to_canonical(), term);
+    pub(crate) fn ban_addresses(&mut self, range: IpRange, term: Term) {
+        insert_bounded(&mut self.addresses, range, term);
     }
 
     /// Takes an identity back; says whether it was banned.
@@ -37,9 +39,9 @@ impl Bans {
         self.identities.remove(identity).is_some()
     }
 
-    /// Takes an address back; says whether it was banned.
-    pub(crate) fn unban_address(&mut self, ip: IpAddr) -> bool {
-        self.addresses.remove(&ip.to_canonical()).is_some()
+    /// Takes a range back, which must be one that was banned; says whether it was.
+    pub(crate) fn unban_addresses(&mut self, range: &IpRange) -> bool {
+        self.addresses.remove(range).is_some()
     }
 
     pub(crate) fn is_banned(&self, identity: &PeerId, now: Time) -> bool {
@@ -47,7 +49,7 @@ impl Bans {
     }
 
     pub(crate) fn is_address_banned(&self, ip: IpAddr, now: Time) -> bool {
-        self.addresses.get(&ip.to_canonical()).is_some_and(|term| now < term.until)
+        self.addresses.iter().any(|(range, term)| now < term.until && range.contains(ip))
     }
 
     /// Drops those that are over; says whether there were any.
@@ -66,8 +68,8 @@ impl Bans {
         self.identities.iter().map(|(identity, term)| (identity, *term))
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpAddr, Term)> {
-        self.addresses.iter().map(|(ip, term)| (*ip, *term))
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (IpRange, Term)> {
+        self.addresses.iter().map(|(range, term)| (*range, *term))
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
         let mut bans = Bans::default();
         let ip = |n: u32| IpAddr::from(n.to_be_bytes());
         for n in 0..5_000u32 {
-            bans.ban_address(ip(n), until(10_000 + u64::from(n)));
+            bans.ban_addresses(IpRange::one(ip(n)), until(10_000 + u64::from(n)));
         }
         assert_eq!(bans.addresses().count(), MAX_BANS);
         assert!(bans.is_address_banned(ip(4_999), Time(0)));
@@ -108,10 +110,21 @@ mod tests {
     #[test]
     fn p2p_19_a_mapped_address_is_banned_with_its_address() {
         let mut bans = Bans::default();
-        bans.ban_address("::ffff:1.2.3.4".parse().expect("an address"), until(10));
+        bans.ban_addresses("::ffff:1.2.3.4".parse().expect("an address"), until(10));
         assert!(bans.is_address_banned("1.2.3.4".parse().expect("an address"), Time(9)));
         assert!(bans.is_address_banned("::ffff:1.2.3.4".parse().expect("an address"), Time(9)));
         assert!(!bans.is_address_banned("1.2.3.4".parse().expect("an address"), Time(10)));
+    }
+
+    #[test]
+    fn a_range_is_banned_with_every_address_in_it() {
+        let mut bans = Bans::default();
+        let range: IpRange = "10.1.0.0/16".parse().expect("a range");
+        let [inside, outside] = ["10.1.9.9", "10.2.0.0"].map(|ip| ip.parse().expect("an address"));
+        bans.ban_addresses(range, until(10));
+        assert!(bans.is_address_banned(inside, Time(9)) && !bans.is_address_banned(outside, Time(9)));
+        assert!(!bans.unban_addresses(&IpRange::one(inside)), "it was not banned by itself");
+        assert!(bans.unban_addresses(&range) && !bans.is_address_banned(inside, Time(9)));
     }
 
     #[test]
@@ -128,9 +141,12 @@ mod tests {
         let mut bans = Bans::default();
         let (identity, ip) = (PeerId::random(), "1.2.3.4".parse().expect("an address"));
         bans.ban_identity(identity, until(100));
-        bans.ban_address(ip, until(100));
-        assert!(bans.unban_identity(&identity) && bans.unban_address(ip));
+        bans.ban_addresses(IpRange::one(ip), until(100));
+        assert!(bans.unban_identity(&identity) && bans.unban_addresses(&IpRange::one(ip)));
         assert!(!bans.is_banned(&identity, Time(1)) && !bans.is_address_banned(ip, Time(1)));
-        assert!(!bans.unban_identity(&identity) && !bans.unban_address(ip), "there was no ban any more");
+        assert!(
+            !bans.unban_identity(&identity) && !bans.unban_addresses(&IpRange::one(ip)),
+            "there was no ban any more"
+        );
     }
 }

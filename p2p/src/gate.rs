@@ -29,6 +29,7 @@ use crate::address::{Subnet, ip_of, subnet_of};
 use crate::bans::{Bans, Term};
 use crate::config::Limits;
 use crate::now;
+use crate::range::IpRange;
 
 /// How long the answer to a ping may take on a connection that is alive, before a peer that dials is believed.
 const PING_GRACE: Duration = Duration::from_secs(1);
@@ -104,15 +105,15 @@ impl Gate {
         let term = Term { since: now(), until };
         self.bans.ban_identity(identity, term);
         if let Some(ip) = ip.filter(|ip| !self.is_spared(*ip)) {
-            self.bans.ban_address(ip, term);
+            self.bans.ban_addresses(IpRange::one(ip), term);
         }
         self.to_close.push_back(identity);
         self.wake();
     }
 
-    /// Refuses this address until then, even loopback, and closes the connections of `there`, who have it.
-    pub(crate) fn ban_address(&mut self, ip: IpAddr, until: Time, there: impl Iterator<Item = PeerId>) {
-        self.bans.ban_address(ip, Term { since: now(), until });
+    /// Refuses these addresses until then, even loopback, and closes the connections of `there`, who have them.
+    pub(crate) fn ban_addresses(&mut self, range: IpRange, until: Time, there: impl Iterator<Item = PeerId>) {
+        self.bans.ban_addresses(range, Term { since: now(), until });
         self.to_close.extend(there);
         self.wake();
     }

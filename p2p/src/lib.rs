@@ -27,6 +27,7 @@ mod identity;
 mod muxer;
 mod network;
 mod peers_file;
+mod range;
 mod service;
 mod sessions;
 pub mod testing;
@@ -40,7 +41,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use config::{Config, Identity, Limits};
 pub use identity::identity_of;
-pub use network::{Added, Banned, Counters, Error, Network, Peer, Status};
+pub use network::{Added, Banned, Counters, Error, KnownPeer, Network, Peer, Status};
+pub use range::{IpRange, ParseIpRangeError};
 
 use crate::network::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::service::Service;

@@ -7,6 +7,8 @@ use tine_chain::time::Time;
 use tine_node::event::{Action, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::range::IpRange;
+
 /// Commands that may wait for the network's task. It never stops taking them, whatever the node does, so a
 /// sender waits only for a moment.
 pub(crate) const COMMAND_QUEUE: usize = 1_024;
@@ -175,17 +177,28 @@ pub struct Added {
     pub peer: Option<String>,
 }
 
+/// A peer that has been met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// Its libp2p identity.
+    pub identity: String,
+    /// Where it says it can be reached, as multiaddresses.
+    pub addresses: Vec<String>,
+    /// When it was last connected, or told of.
+    pub last_seen: Time,
+}
+
 /// Who can be banned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcast {
     Identity(libp2p::PeerId),
-    Address(std::net::IpAddr),
+    Addresses(IpRange),
 }
 
 impl Outcast {
     fn parse(text: &str) -> Result<Self, Error> {
         match text.parse() {
-            Ok(address) => Ok(Self::Address(address)),
+            Ok(range) => Ok(Self::Addresses(range)),
             Err(_) => text.parse().map(Self::Identity).map_err(|_| Error::BadIdentity(text.to_owned())),
         }
     }
@@ -202,6 +215,7 @@ pub(crate) enum Command {
     Ban(Outcast, Time, oneshot::Sender<()>),
     Unban(Outcast, oneshot::Sender<bool>),
     UnbanAll(oneshot::Sender<()>),
+    Known(oneshot::Sender<Vec<KnownPeer>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -301,7 +315,16 @@ impl Network {
         self.ask(Command::UnbanAll).await
     }
 
-    /// Refuses an IP address or an identity until then, and closes its connections (Core: `setban add`). Loopback is
+    /// The peers that have been met, connected or not, by identity.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn known(&self) -> Result<Vec<KnownPeer>, Error> {
+        self.ask(Command::Known).await
+    }
+
+    /// Refuses an IP address, a range of them ([`IpRange`]) or an identity until then, and closes their connections
+    /// (Core: `setban add`). Loopback is
     /// shared by many, but whoever names it means it.
     ///
     /// # Errors
@@ -311,7 +334,7 @@ impl Network {
         self.ask(|answer| Command::Ban(who, until, answer)).await
     }
 
-    /// Takes an IP address or an identity back (Core: `setban remove`); says whether it was banned.
+    /// Takes an IP address, a range or an identity back (Core: `setban remove`); says whether it was banned.
     ///
     /// # Errors
     /// As [`Network::ban`].

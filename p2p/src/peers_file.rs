@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
 use std::path::Path;
 
 use libp2p::{Multiaddr, PeerId};
@@ -13,6 +12,7 @@ use tine_chain::time::Time;
 
 use crate::bans::{Bans, MAX_BANS, Term};
 use crate::book::{MAX_ADDRESSES, MAX_PEERS};
+use crate::range::IpRange;
 
 /// The longest file that is read. A full one is about a third of this.
 const MAX_FILE: u64 = 2 << 20;
@@ -24,7 +24,7 @@ pub(crate) struct Remembered {
     version: u32,
     pub(crate) peers: Vec<RememberedPeer>,
     identities_banned: Vec<(String, Time)>,
-    addresses_banned: Vec<(IpAddr, Time)>,
+    addresses_banned: Vec<(IpRange, Time)>,
 }
 
 /// A peer that was connected once.
@@ -54,7 +54,7 @@ impl Remembered {
             version: VERSION,
             peers,
             identities_banned: bans.identities().map(|(id, term)| (id.to_string(), term.until)).collect(),
-            addresses_banned: bans.addresses().map(|(ip, term)| (ip, term.until)).collect(),
+            addresses_banned: bans.addresses().map(|(range, term)| (range, term.until)).collect(),
         }
     }
 
@@ -68,8 +68,8 @@ impl Remembered {
                 bans.ban_identity(identity, Term { since: now, until: *until });
             }
         }
-        for (ip, until) in self.addresses_banned.iter().take(MAX_BANS).filter(|(_, until)| now < *until) {
-            bans.ban_address(*ip, Term { since: now, until: *until });
+        for (range, until) in self.addresses_banned.iter().take(MAX_BANS).filter(|(_, until)| now < *until) {
+            bans.ban_addresses(*range, Term { since: now, until: *until });
         }
         bans
     }
@@ -119,7 +119,10 @@ mod tests {
         };
         let mut bans = Bans::default();
         bans.ban_identity(PeerId::random(), Term { since: Time(0), until: Time(100) });
-        bans.ban_address("1.2.3.4".parse().expect("an address"), Term { since: Time(0), until: Time(50) });
+        bans.ban_addresses(
+            "1.2.0.0/16".parse().expect("an address"),
+            Term { since: Time(0), until: Time(50) },
+        );
         Remembered::new(vec![peer], &bans)
     }
 

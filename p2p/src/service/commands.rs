@@ -11,7 +11,7 @@ use tine_node::peers::{Offence, penalty};
 use tine_node::wire::{Gossip, MAX_GOSSIP_SIZE};
 
 use super::{Cutting, Service};
-use crate::network::{Command, Outcast};
+use crate::network::{Command, KnownPeer, Outcast};
 use crate::sessions::Session;
 
 impl Service {
@@ -46,7 +46,7 @@ impl Service {
                 let bans = &mut self.swarm.behaviour_mut().gate.bans;
                 let found = match who {
                     Outcast::Identity(identity) => bans.unban_identity(&identity),
-                    Outcast::Address(ip) => bans.unban_address(ip),
+                    Outcast::Addresses(range) => bans.unban_addresses(&range),
                 };
                 self.bans_changed();
                 let _ = answer.send(found);
@@ -56,6 +56,14 @@ impl Service {
                 self.bans_changed();
                 let _ = done.send(());
             }
+            Command::Known(answer) => {
+                let known = self.book.remembered(|_| false).into_iter().map(|peer| KnownPeer {
+                    identity: peer.identity,
+                    addresses: peer.addresses,
+                    last_seen: peer.last_seen,
+                });
+                let _ = answer.send(known.collect());
+            }
             Command::Stop(_) => unreachable!("the loop stops before it comes here"),
         }
     }
@@ -63,15 +71,15 @@ impl Service {
     fn ban(&mut self, who: Outcast, until: Time) {
         let there: Vec<Identity> = match who {
             Outcast::Identity(_) => Vec::new(),
-            Outcast::Address(ip) => {
-                let has_it = |session: &&Session| session.ip() == Some(ip.to_canonical());
+            Outcast::Addresses(range) => {
+                let has_it = |session: &&Session| session.ip().is_some_and(|ip| range.contains(ip));
                 self.sessions.iter().filter(has_it).map(|session| session.identity).collect()
             }
         };
         let gate = &mut self.swarm.behaviour_mut().gate;
         match who {
             Outcast::Identity(identity) => gate.ban(identity, None, until),
-            Outcast::Address(ip) => gate.ban_address(ip, until, there.into_iter()),
+            Outcast::Addresses(range) => gate.ban_addresses(range, until, there.into_iter()),
         }
         self.bans_changed();
     }

@@ -49,7 +49,7 @@ impl Service {
         self.counters.pending = connections.num_pending();
         let banned = |who: String, term: Term| Banned { who, since: term.since, until: term.until };
         let identities = gate.bans.identities().map(|(identity, term)| banned(identity.to_string(), term));
-        let addresses = gate.bans.addresses().map(|(ip, term)| banned(ip.to_string(), term));
+        let addresses = gate.bans.addresses().map(|(range, term)| banned(range.to_string(), term));
         let status = Status {
             listen: self.swarm.listeners().map(|address| format!("{address}/p2p/{own}")).collect(),
             peers: self.sessions.iter().filter(|session| session.announced).map(Session::describe).collect(),

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use serde_json::json;
 use tine_chain::time::Time;
-use tine_p2p::{Added, Banned, Status};
+use tine_p2p::{Added, Banned, IpRange, KnownPeer, Status};
 
 use super::envelope::null;
 use super::error::{Code, RpcError};
-use super::network::{network, network_error, wait};
+use super::network::{network, network_error, socket_of, wait};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use crate::driver;
 
@@ -43,6 +44,16 @@ pub(crate) const METHODS: &[Method] = &[
         handler: Handler::Now(get_net_totals),
     },
     Method {
+        name: "getnodeaddresses",
+        category: Category::Network,
+        params: &[
+            optional("count", Kind::Number, "How many, at most; 0: all. Default 1."),
+            optional("network", Kind::Text, "Only ipv4, or only ipv6."),
+        ],
+        help: "Addresses of peers that this node has met or was told of, in random order.",
+        handler: Handler::Now(get_node_addresses),
+    },
+    Method {
         name: "listbanned",
         category: Category::Network,
         params: &[],
@@ -61,36 +72,35 @@ pub(crate) const METHODS: &[Method] = &[
         name: "setban",
         category: Category::Network,
         params: &[
-            required("subnet", Kind::Text, "An IP address, alone or with /32 or /128, or a libp2p identity."),
+            required(
+                "subnet",
+                Kind::Text,
+                "An IP address, a range of them as in 10.1.0.0/16, or a libp2p identity.",
+            ),
             required("command", Kind::Text, "add, or remove."),
             optional("bantime", Kind::Number, "Seconds; 0 (default): 24 hours."),
             optional("absolute", Kind::Flag, "true: bantime is seconds since 1970. Default false."),
         ],
-        help: "Refuses an address or an identity, and closes its connections; or takes it back.",
+        help: "Refuses an address, a range or an identity, and closes their connections; or takes it back.",
         handler: Handler::Now(set_ban),
     },
 ];
 
-/// What a ban names: an address without its mask, or an identity.
+/// What a ban names: addresses as [`IpRange`] writes them, or an identity as it is.
 fn outcast(text: &str) -> Result<String, RpcError> {
-    let refuse = || RpcError::new(Code::ClientInvalidIpOrSubnet, "Error: Invalid IP/Subnet");
-    let Some((address, mask)) = text.split_once('/') else { return Ok(text.to_owned()) };
-    let address: IpAddr = address.parse().map_err(|_| refuse())?;
-    let whole = if address.is_ipv4() { "32" } else { "128" };
-    if mask != whole {
-        let message = format!("Error: Invalid IP/Subnet: /{mask}; one address at a time, /{whole}");
-        return Err(RpcError::new(Code::ClientInvalidIpOrSubnet, message));
+    match text.parse::<IpRange>() {
+        Ok(range) => Ok(range.to_string()),
+        Err(error) if text.contains(['/', '.', ':']) => {
+            let message = format!("Error: Invalid IP/Subnet: {text:?} is {error}");
+            Err(RpcError::new(Code::ClientInvalidIpOrSubnet, message))
+        }
+        Err(_) => Ok(text.to_owned()),
     }
-    Ok(address.to_string())
 }
 
-/// As Core writes it: an address with its mask; identities as they are.
+/// As Core writes it: addresses with their mask; identities as they are.
 fn shown(who: &str) -> String {
-    match who.parse::<IpAddr>() {
-        Ok(IpAddr::V4(_)) => format!("{who}/32"),
-        Ok(IpAddr::V6(_)) => format!("{who}/128"),
-        Err(_) => who.to_owned(),
-    }
+    who.parse::<IpRange>().map_or_else(|_| who.to_owned(), |range| range.with_mask())
 }
 
 fn end_of_ban(call: &Call, now: Time) -> Result<Time, RpcError> {
@@ -164,6 +174,50 @@ fn list_banned(call: &Call) -> Outcome {
     answer(&lines)
 }
 
+/// An address of a peer that was met (Core: of `addrman`).
+#[derive(Serialize)]
+struct NodeAddress {
+    time: u64,
+    services: u64,
+    address: IpAddr,
+    port: u16,
+    network: &'static str,
+    tine_identity: String,
+}
+
+/// TCP and QUIC of one peer share a port and count once.
+fn node_addresses(peer: &KnownPeer) -> Vec<NodeAddress> {
+    let mut sockets: Vec<_> = peer.addresses.iter().filter_map(|address| socket_of(address)).collect();
+    sockets.sort_unstable();
+    sockets.dedup();
+    let address = |(address, port): (IpAddr, u16)| NodeAddress {
+        time: peer.last_seen.as_secs(),
+        services: 1,
+        address,
+        port,
+        network: if address.is_ipv4() { "ipv4" } else { "ipv6" },
+        tine_identity: peer.identity.clone(),
+    };
+    sockets.into_iter().map(address).collect()
+}
+
+fn get_node_addresses(call: &Call) -> Outcome {
+    let count = call.params.integer(0)?.unwrap_or(1);
+    let count = usize::try_from(count).map_err(|_| RpcError::invalid("Address count out of range"))?;
+    let wanted: Option<String> = call.params.optional(1)?;
+    if let Some(other) = wanted.as_deref().filter(|name| !["ipv4", "ipv6"].contains(name)) {
+        return Err(RpcError::invalid(format!("Network not recognized: {other}")));
+    }
+    let known = wait(network(call)?.known()).map_err(|error| network_error(&error))?;
+    let is_wanted = |address: &NodeAddress| wanted.as_ref().is_none_or(|wanted| wanted == address.network);
+    let mut addresses: Vec<NodeAddress> = known.iter().flat_map(node_addresses).filter(is_wanted).collect();
+    addresses.shuffle(&mut rand::rng());
+    if count > 0 {
+        addresses.truncate(count);
+    }
+    answer(&addresses)
+}
+
 #[derive(Serialize)]
 struct AddedAddress {
     address: String,
@@ -226,16 +280,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_at_a_time_is_banned() {
+    fn addresses_and_ranges_of_them_are_banned_as_core_writes_them() {
         assert_eq!(outcast("1.2.3.4").as_deref(), Ok("1.2.3.4"));
         assert_eq!(outcast("1.2.3.4/32").as_deref(), Ok("1.2.3.4"));
         assert_eq!(outcast("::1/128").as_deref(), Ok("::1"));
-        for wrong in ["1.2.3.4/24", "1.2.3.4/", "x/32", "::1/32"] {
+        assert_eq!(outcast("1.2.3.4/24").as_deref(), Ok("1.2.3.0/24"));
+        assert_eq!(outcast("1.2.3.4/255.255.0.0").as_deref(), Ok("1.2.0.0/16"));
+        assert_eq!(outcast("12D3").as_deref(), Ok("12D3"));
+        for wrong in ["1.2.3.4/33", "1.2.3.4/", "x/32", "1.2.3", "::1/129"] {
             assert_eq!(outcast(wrong).map_err(|error| error.code), Err(-30), "{wrong}");
         }
         assert_eq!(
-            (shown("1.2.3.4"), shown("::1"), shown("12D3")),
-            ("1.2.3.4/32".into(), "::1/128".into(), "12D3".into())
+            (shown("1.2.0.0/16"), shown("1.2.3.4"), shown("::1"), shown("12D3")),
+            ("1.2.0.0/16".into(), "1.2.3.4/32".into(), "::1/128".into(), "12D3".into())
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Core's `Network` methods.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -45,7 +46,7 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Network,
         params: &[],
         help: "How many peers are connected.",
-        handler: Handler::Now(|call| answer(&call.context.view().peers.len())),
+        handler: Handler::Quick(|call| answer(&call.context.view().peers.len())),
     },
     Method {
         name: "getnetworkinfo",
@@ -276,6 +277,13 @@ struct NetworkInfo {
     warnings: [&'static str; 0],
     tine_network: &'static str,
     tine_identity: Option<String>,
+}
+
+/// Address and port of `/ip4/1.2.3.4/tcp/18444/…` and the like.
+pub(crate) fn socket_of(multiaddress: &str) -> Option<(IpAddr, u16)> {
+    let mut parts = multiaddress.split('/').skip(2);
+    let address = parts.next()?.parse().ok()?;
+    Some((address, parts.nth(1)?.parse().ok()?))
 }
 
 /// `/ip4/1.2.3.4/tcp/18444/…` and the like as address and port.

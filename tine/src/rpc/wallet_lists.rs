@@ -1,6 +1,7 @@
 //! Core's `Wallet` methods that list: payments and coins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tine_chain::address::Address;
@@ -10,6 +11,7 @@ use tine_chain::hash::{BlockHash, Txid};
 use tine_wallet::{CoinState, HistoryEntry, KeyRef, Keychain, Kind as Did, Status, Wallet};
 
 use super::amount::{Coins, SignedCoins};
+use super::blockchain;
 use super::error::RpcError;
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use super::wallet::{ProcessedBlock, inspect};
@@ -24,6 +26,33 @@ pub(crate) const METHODS: &[Method] = &[
         ],
         help: "A transaction of the wallet.",
         handler: Handler::Now(get_transaction),
+    },
+    Method {
+        name: "listsinceblock",
+        category: Category::Wallet,
+        params: &[
+            optional(
+                "blockhash",
+                Kind::Hex,
+                "The last block that is known. Default none: everything is listed.",
+            ),
+            optional(
+                "target_confirmations",
+                Kind::Number,
+                "How many confirmations lastblock has, which is to be given next time. Default 1.",
+            ),
+            optional("include_watchonly", Kind::Flag, "Accepted and of no effect."),
+            optional(
+                "include_removed",
+                Kind::Flag,
+                "Also what was in blocks that have gone since. Default true.",
+            ),
+            optional("include_change", Kind::Flag, "Must be false."),
+            optional("label", Kind::Text, "Only addresses called so."),
+        ],
+        help: "What has happened to the wallet since a block: payments in later blocks and those in none; if that block \
+               is no longer part of the chain, also those that were in blocks of its branch (removed).",
+        handler: Handler::Now(list_since_block),
     },
     Method {
         name: "listtransactions",
@@ -135,14 +164,75 @@ fn is_ripe(call: &Call, entry: &HistoryEntry) -> bool {
     entry.confirmations > call.context.params().coinbase_maturity
 }
 
-fn list_transactions(call: &Call) -> Outcome {
+/// A line of a list, with what is said of its transaction.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    line: Line,
+    #[serde(flatten)]
+    about: About,
+}
+
+/// The lines of a transaction, of those addresses that are called `label` if that is given.
+fn listed(call: &Call, entry: &HistoryEntry, label: Option<&str>) -> Vec<Listed> {
+    let about = about(entry);
+    let lines = lines(entry, is_ripe(call, entry)).into_iter();
+    lines
+        .filter(|line| label.is_none_or(|label| line.label.as_deref() == Some(label)))
+        .map(|line| Listed { line, about: about.clone() })
+        .collect()
+}
+
+fn list_since_block(call: &Call) -> Outcome {
     #[derive(Serialize)]
-    struct Listed {
-        #[serde(flatten)]
-        line: Line,
-        #[serde(flatten)]
-        about: About,
+    struct Since {
+        transactions: Vec<Listed>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        removed: Option<Vec<Listed>>,
+        lastblock: BlockHash,
     }
+    let depth = call.params.integer(1)?.unwrap_or(1);
+    let depth = u32::try_from(depth).ok().filter(|depth| *depth > 0);
+    let depth = depth.ok_or_else(|| RpcError::invalid("Invalid parameter"))?;
+    if call.params.flag(4, false)? {
+        return Err(RpcError::invalid("include_change is not supported"));
+    }
+    let label: Option<String> = call.params.optional(5)?;
+    let history = inspect(call, Wallet::history)?;
+    let view = call.context.view();
+    let known: Option<BlockHash> = call.params.raw(0).map(|_| call.params.hash(0)).transpose()?;
+    let (mut height, mut gone) = (None, Vec::new());
+    if let Some(hash) = known {
+        let mut block = blockchain::find_block(&view, &hash)?;
+        while !view.is_active(&block.hash) {
+            gone.push(Arc::clone(block));
+            block = blockchain::find_block(&view, &block.header.prev_block)?;
+        }
+        height = Some(block.height);
+    }
+    let is_new = |entry: &&HistoryEntry| match &entry.status {
+        Status::Confirmed(found) => height.is_none_or(|height| found.height > height),
+        Status::Pending | Status::Inactive | Status::Conflicted(_) | Status::Abandoned => true,
+    };
+    let list = |entry| listed(call, entry, label.as_deref());
+    let transactions = history.iter().filter(is_new).flat_map(list).collect();
+    let removed = match call.params.flag(3, true)? {
+        true => {
+            let mut removed = Vec::new();
+            for block in &gone {
+                let body = call.context.read_block(block)?;
+                let txids: BTreeSet<Txid> = body.transactions.iter().map(|tx| tx.txid()).collect();
+                removed.extend(history.iter().filter(|entry| txids.contains(&entry.txid)).flat_map(list));
+            }
+            Some(removed)
+        }
+        false => None,
+    };
+    let last = view.active.get((view.tip.height + 1).saturating_sub(depth));
+    answer(&Since { transactions, removed, lastblock: last.unwrap_or(view.tip.hash) })
+}
+
+fn list_transactions(call: &Call) -> Outcome {
     let label: Option<String> = call.params.optional::<String>(0)?.filter(|label| label != "*");
     let count = call.params.integer(1)?.unwrap_or(10);
     let skip = call.params.integer(2)?.unwrap_or(0);
@@ -150,13 +240,7 @@ fn list_transactions(call: &Call) -> Outcome {
     let skip = usize::try_from(skip).map_err(|_| RpcError::invalid("Negative from"))?;
     let history = inspect(call, Wallet::history)?;
     let mut listed: Vec<Listed> = (history.iter().rev())
-        .flat_map(|entry| {
-            let about = about(entry);
-            lines(entry, is_ripe(call, entry))
-                .into_iter()
-                .map(move |line| Listed { line, about: about.clone() })
-        })
-        .filter(|listed| label.is_none() || listed.line.label == label)
+        .flat_map(|entry| self::listed(call, entry, label.as_deref()))
         .skip(skip)
         .take(count)
         .collect();

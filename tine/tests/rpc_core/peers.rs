@@ -50,6 +50,13 @@ fn nodes_are_added_counted_banned_and_taken_back() {
         let bytes = |name: &str| totals[name].as_u64().unwrap();
         bytes("totalbytesrecv") > 3 * 80 && bytes("totalbytessent") > 0
     });
+    until("bob is known", || {
+        let known = call("getnodeaddresses", json!([0, "ipv4"])).unwrap();
+        known.as_array().unwrap().iter().any(|peer| peer["tine_identity"] == json!(identity(&bob)))
+    });
+    assert_eq!(call("getnodeaddresses", json!([0, "ipv6"])).unwrap(), json!([]));
+    assert_eq!(code(call("getnodeaddresses", json!([-1]))), -8);
+    assert_eq!(code(call("getnodeaddresses", json!([1, "onion"]))), -8);
     assert_eq!(call("ping", json!([])).unwrap(), Value::Null);
     let id = call("getpeerinfo", json!([])).unwrap()[0]["id"].clone();
     let tip = call("getblockfrompeer", json!([hash, id])).unwrap_err();
@@ -68,9 +75,11 @@ fn nodes_are_added_counted_banned_and_taken_back() {
     assert_eq!(code(call("setban", json!([who, "remove"]))), -30);
     until("bob is back", || call("addnode", json!([bobs, "onetry"])).is_ok() && peers(&alice) == 1);
 
-    call("setban", json!(["127.0.0.1", "add"])).unwrap();
+    call("setban", json!(["127.7.7.7/8", "add"])).unwrap();
     until("all of this machine are out", || peers(&alice) == 0);
-    assert_eq!(call("listbanned", json!([])).unwrap()[0]["address"], "127.0.0.1/32");
+    assert_eq!(call("listbanned", json!([])).unwrap()[0]["address"], "127.0.0.0/8");
+    assert_eq!(code(call("setban", json!(["127.0.0.1", "remove"]))), -30, "it was not banned by itself");
+    assert_eq!(code(call("setban", json!(["127.0.0.0/255.0.0.0", "add"]))), -23);
     call("clearbanned", json!([])).unwrap();
     assert_eq!(call("listbanned", json!([])).unwrap(), json!([]));
     until("bob is back again", || call("addnode", json!([bobs, "onetry"])).is_ok() && peers(&alice) == 1);
@@ -85,7 +94,7 @@ fn nodes_are_added_counted_banned_and_taken_back() {
 fn what_can_not_be_banned_is_said() {
     let node = TestNode::with_network();
     let ban = |params: Value| code(node.client.call("setban", params));
-    assert_eq!(ban(json!(["127.0.0.1/8", "add"])), -30, "one address at a time");
+    assert_eq!(ban(json!(["127.0.0.1/33", "add"])), -30, "an address has 32 bits");
     assert_eq!(ban(json!(["nonsense", "add"])), -30);
     assert_eq!(ban(json!(["1.2.3.4", "frob"])), -8);
     assert_eq!(ban(json!(["1.2.3.4", "add", -1])), -8);

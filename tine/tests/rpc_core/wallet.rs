@@ -114,3 +114,40 @@ fn wallets_are_made_locked_and_kept() {
     assert!(copy.exists());
     assert!(alice.call("backupwallet", [&copy]).is_err(), "it is there already");
 }
+
+#[test]
+fn what_has_happened_since_a_block_and_what_was_undone() {
+    let (node, alice, bob) = wallets();
+    let since = |params: Value| bob.call("listsinceblock", params).unwrap();
+    let everything = since(json!([]));
+    assert_eq!(everything["transactions"].as_array().unwrap().len(), 100, "a reward of each block");
+    let tip = node.client.call("getbestblockhash", ()).unwrap();
+    assert_eq!((&everything["lastblock"], &everything["removed"]), (&tip, &json!([])));
+    assert_eq!(since(json!([tip]))["transactions"], json!([]));
+
+    let to = bob.call("getnewaddress", ["rent"]).unwrap();
+    let txid = alice.call("sendtoaddress", json!([to, 1.5])).unwrap();
+    let waiting = since(json!([tip]));
+    assert_eq!(
+        (&waiting["transactions"][0]["txid"], &waiting["transactions"][0]["confirmations"]),
+        (&txid, &json!(0))
+    );
+    let elsewhere = alice.call("tine_walletaddress", ()).unwrap();
+    let block = node.client.call("generatetoaddress", (1, &elsewhere)).unwrap()[0].clone();
+    let mined = since(json!([tip, 2]));
+    assert_eq!((&mined["transactions"][0]["blockhash"], &mined["lastblock"]), (&block, &tip));
+    assert_eq!(since(json!([tip, 1, false, true, false, "food"]))["transactions"], json!([]));
+    assert_eq!(since(json!([block]))["transactions"], json!([]));
+
+    // the block goes, and with it the payment: whoever knows that block is told
+    node.client.call("invalidateblock", [&block]).unwrap();
+    let undone = since(json!([block]));
+    assert_eq!((&undone["removed"][0]["txid"], &undone["removed"][0]["label"]), (&txid, &json!("rent")));
+    assert_eq!(undone["transactions"][0]["confirmations"], 0, "it waits again");
+    assert!(since(json!([block, 1, false, false])).get("removed").is_none());
+
+    let refused = |params: Value| code(bob.call("listsinceblock", params));
+    assert_eq!(refused(json!(["11".repeat(32)])), -5);
+    assert_eq!(refused(json!([tip, 0])), -8);
+    assert_eq!(refused(json!(["11"])), -8);
+}
