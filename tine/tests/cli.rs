@@ -172,6 +172,25 @@ fn one_changed_byte_is_named_with_its_rule() {
 }
 
 #[test]
+fn bench_rpc_asks_a_real_node_with_a_crowd_around_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let work = dir.path().join("work");
+    let output = tine(
+        dir.path(),
+        &["--json", "bench", "rpc", "--quick", "--work-dir", work.to_str().expect("text")],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = answer["rows"].as_array().expect("rows");
+    let names: Vec<_> = rows.iter().filter_map(|row| row["row"].as_str()).collect();
+    assert_eq!(names[..4], ["call-count", "call-echo", "call-count-batch", "call-echo-batch"]);
+    assert_eq!(names[4..], ["accept-quiet", "accept-loaded", "accept-flooded"]);
+    assert!(rows.iter().all(|row| row["median"].as_f64().is_some_and(|value| value > 0.0)), "{rows:?}");
+    assert_eq!(std::fs::read_dir(&work).expect("it was made").count(), 0);
+}
+
+#[test]
 fn bench_measures_a_real_node_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let work = dir.path().join("work");

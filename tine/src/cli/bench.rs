@@ -23,6 +23,10 @@ pub enum BenchCommand {
     #[command(after_help = "Example: tine bench growth --blocks 10000 --coins 100000 --svg growth.svg\n\
         Use a release build on an idle machine.")]
     Growth(BenchGrowthArgs),
+    /// Measure how fast a node answers calls, and takes blocks while many ask and listen
+    #[command(after_help = "Example: tine bench rpc --quick\n\
+        Use a release build on an idle machine; the whole run takes about 2 minutes.")]
+    Rpc(BenchRpcArgs),
 }
 
 /// `tine bench chain`.
@@ -81,6 +85,38 @@ pub enum BenchRow {
     RelayFull,
     /// Nonce search.
     Nonces,
+    /// `getblockcount`, one call after the other.
+    #[value(skip)]
+    CallCount,
+    /// `echo`, one call after the other.
+    #[value(skip)]
+    CallEcho,
+    /// `getblockcount` in batches.
+    #[value(skip)]
+    CallCountBatch,
+    /// `echo` in batches.
+    #[value(skip)]
+    CallEchoBatch,
+    /// `submitblock` on a node that nobody else asks.
+    #[value(skip)]
+    AcceptQuiet,
+    /// `submitblock` while many listen and ask.
+    #[value(skip)]
+    AcceptLoaded,
+    /// `submitblock` while many listen and ask without pause.
+    #[value(skip)]
+    AcceptFlooded,
+}
+
+/// `tine bench rpc`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchRpcArgs {
+    /// A fifth of the time, and each measurement once: to see that everything runs
+    #[arg(long)]
+    pub quick: bool,
+    /// Where the node keeps its chain meanwhile; emptied afterwards [default: the system's folder for such things]
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
 }
 
 /// `tine bench growth`.

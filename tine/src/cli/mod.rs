@@ -13,7 +13,7 @@ mod sweep;
 mod watch;
 mod worlds;
 
-pub use bench::{BenchArgs, BenchChainArgs, BenchCommand, BenchGrowthArgs, BenchRow};
+pub use bench::{BenchArgs, BenchChainArgs, BenchCommand, BenchGrowthArgs, BenchRow, BenchRpcArgs};
 pub use client::{
     ExplainArgs, ExplainWhat, FaucetArgs, HeadersArgs, HeadersCommand, MineArgs, NetArgs, NetCommand,
     RpcArgs, SendArgs, WalletArgs, WalletCommand, WalletTarget,

@@ -3,10 +3,12 @@
 mod caller;
 mod child;
 mod growth;
+mod line;
 mod material;
 mod peer;
 mod plot;
 mod rows;
+mod rpc;
 
 use std::collections::BTreeSet;
 
@@ -35,6 +37,7 @@ pub(super) fn run(out: Out, command: &BenchCommand) -> Result<(), Error> {
     match command {
         BenchCommand::Chain(args) => chain(out, args),
         BenchCommand::Growth(args) => growth::run(out, args),
+        BenchCommand::Rpc(args) => rpc::run(out, args),
     }
 }
 
@@ -64,39 +67,48 @@ fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("{bar:20} {pos} of {len}  {elapsed}  {msg}").expect("our own template")
 }
 
-fn show(out: Out, bench: &Bench, figures: &[Figure]) {
-    let rows: Vec<_> = figures
-        .iter()
-        .map(|figure| {
-            let standard = Standard::of(figure.row);
-            json!({
-                "row": figure.row, "work": standard.work, "unit": standard.unit,
-                "median": figure.median(), "runs": figure.runs, "peak_memory_mb": figure.peak_memory_mb,
-                "core": standard.core, "must": standard.must, "aim": standard.aim,
-                "met": standard.is_met_by(figure.median()),
-            })
-        })
-        .collect();
-    out.document(&json!({
-        "payments": bench.full_blocks * material::PAYMENTS, "empty_blocks": bench.empty_blocks,
-        "runs": bench.runs, "load": load(), "core_source": SOURCE, "rows": rows,
-    }));
+/// A row as JSON; null where there is no such figure.
+fn row_of(figure: &Figure) -> serde_json::Value {
+    let standard = Standard::of(figure.row);
+    json!({
+        "row": figure.row, "work": standard.work, "unit": standard.unit,
+        "median": figure.median(), "runs": figure.runs, "peak_memory_mb": figure.peak_memory_mb,
+        "core": standard.core, "must": standard.must, "aim": standard.aim,
+        "met": standard.is_met_by(figure.median()),
+    })
+}
+
+/// The figures as a table.
+fn table(out: Out, figures: &[Figure]) {
     let line = |figure: &Figure| {
         let standard = Standard::of(figure.row);
-        let verdict = if standard.is_met_by(figure.median()) { "yes".to_owned() } else { out.alarm("no") };
+        let verdict = match standard.is_met_by(figure.median()) {
+            Some(true) => "yes".to_owned(),
+            Some(false) => out.alarm("no"),
+            None => String::new(),
+        };
         [
             standard.work.to_owned(),
             standard.unit.to_owned(),
             short(figure.median()),
             figure.peak_memory_mb.map_or_else(String::new, |mb| format!("{mb:.0} MB")),
-            short(standard.core),
-            short(standard.must),
-            short(standard.aim),
+            standard.core.map_or_else(String::new, short),
+            standard.must.map_or_else(String::new, short),
+            standard.aim.map_or_else(String::new, short),
             verdict,
         ]
     };
     let head = ["work", "unit", "tine", "peak memory", "Core", "must", "aim", "met"];
     out.table(head, figures.iter().map(line));
+}
+
+fn show(out: Out, bench: &Bench, figures: &[Figure]) {
+    let rows: Vec<_> = figures.iter().map(row_of).collect();
+    out.document(&json!({
+        "payments": bench.full_blocks * material::PAYMENTS, "empty_blocks": bench.empty_blocks,
+        "runs": bench.runs, "load": load(), "core_source": SOURCE, "rows": rows,
+    }));
+    table(out, figures);
     let payments = bench.full_blocks * material::PAYMENTS;
     out.line(format!("{payments} payments, {} empty blocks, median of {}", bench.empty_blocks, bench.runs));
     if let Some(load) = load() {

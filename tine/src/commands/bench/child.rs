@@ -1,7 +1,7 @@
 //! A node under measurement: this program as a child process, asked over RPC like any other.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -28,8 +28,10 @@ pub(super) struct Node {
     process: Child,
     /// To ask it.
     pub(super) rpc: RpcClient,
+    /// Where it answers JSON-RPC.
+    pub(super) rpc_address: SocketAddr,
     /// What its cookie holds.
-    login: String,
+    pub(super) login: String,
     /// Where peers reach it.
     pub(super) address: String,
 }
@@ -37,6 +39,18 @@ pub(super) struct Node {
 impl Node {
     /// Starts a regtest node on what `dir` holds, and waits until it answers.
     pub(super) fn start(dir: &Path, coin_cache: Option<u32>) -> Result<Self, Error> {
+        let coin_cache = coin_cache.map(|size| ["--cache".to_owned(), size.to_string()]);
+        Self::spawn(dir, coin_cache.as_ref().map_or(&[], |option| option))
+    }
+
+    /// The same with a page, and where that is.
+    pub(super) fn start_with_page(dir: &Path) -> Result<(Self, SocketAddr), Error> {
+        let port = free_port().map_err(|error| Error::failed("a node to be measured", error))?;
+        let node = Self::spawn(dir, &["--explorer-port".to_owned(), port.to_string()])?;
+        Ok((node, SocketAddr::from(([127, 0, 0, 1], port))))
+    }
+
+    fn spawn(dir: &Path, options: &[String]) -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::failed("a node to be measured", error);
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let port = free_port().map_err(|error| failed(&error))?;
@@ -49,9 +63,7 @@ impl Node {
         command.arg("--dir").arg(dir).args(["--json", "--log", "error", "node", "--network", "regtest"]);
         command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--connect", NOBODY, "--connect-only"]);
         command.arg("--rpc-port").arg(port.to_string());
-        if let Some(coin_cache) = coin_cache {
-            command.arg("--cache").arg(coin_cache.to_string());
-        }
+        command.args(options);
         let mut process =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
         let mut line = String::new();
@@ -65,11 +77,13 @@ impl Node {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let entry = &started["node"];
         let cookie = std::fs::read_to_string(text(&entry["cookie"])).map_err(|error| failed(&error))?;
+        let rpc_address = SocketAddr::from(([127, 0, 0, 1], port));
         let (user, password) =
             cookie.trim().split_once(':').ok_or_else(|| failed(&"a cookie of another form"))?;
         let login = Login::Password(user.to_owned(), password.to_owned());
         let rpc = RpcClient::new(text(&entry["rpc"]), login);
-        Ok(Self { process, rpc, login: cookie.trim().to_owned(), address: text(&entry["listen"][0]) })
+        let login = cookie.trim().to_owned();
+        Ok(Self { process, rpc, rpc_address, login, address: text(&entry["listen"][0]) })
     }
 
     /// A connection of its own, for calls that are timed.
