@@ -30,7 +30,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Ports that were free a moment ago, `count` in a row with `step` between them: the first of them. Each has its
-/// successor free too.
+/// two successors free too.
 ///
 /// They lie below the range from which the system gives out ports by itself, and no two calls of a process get the same.
 ///
@@ -45,7 +45,11 @@ pub fn free_ports(count: u16, step: u16) -> u16 {
             let place = std::process::id().wrapping_mul(31).wrapping_add(CALLS.fetch_add(1, Relaxed));
             20_000 + (place % 240) as u16 * 50
         })
-        .find(|base| free(base - 1) && (0..count).all(|k| free(base + k * step) && free(base + k * step + 1)))
+        .find(|base| {
+            free(base - 1)
+                && (0..count)
+                    .all(|k| free(base + k * step) && free(base + k * step + 1) && free(base + k * step + 2))
+        })
         .unwrap_or_else(|| panic!("no {count} free ports in a row"))
 }
 

@@ -3,7 +3,7 @@
 //! Nothing that was said is ignored: an option, variable or key that is unknown or malformed is refused and named.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tine_node::mempool::EXPIRY;
 use crate::cli::{ByzantineNode, Cli, Common, DevnetArgs, LogFormat, NodeArgs, NodeNetwork, StartArgs};
 use crate::dirs;
 use crate::exit::Error;
+use crate::grpc_at::{GrpcAt, PORT_OFFSET};
 use crate::hashrate::HashRate;
 use crate::rpc::{check_login, check_whitelist};
 use crate::secret::Secret;
@@ -54,6 +55,7 @@ pub struct File {
     #[serde(default, deserialize_with = "one_or_more")]
     rpc_whitelist: Vec<String>,
     metrics: Option<bool>,
+    grpc: Option<GrpcAt>,
     cache: Option<u32>,
     max_mempool: Option<u32>,
     mempool_expiry: Option<u32>,
@@ -127,6 +129,7 @@ struct DevnetFile {
     #[serde(default, deserialize_with = "one_or_more")]
     rpc_whitelist: Vec<String>,
     metrics: Option<bool>,
+    grpc: Option<GrpcAt>,
     cache: Option<u32>,
     max_mempool: Option<u32>,
     mempool_expiry: Option<u32>,
@@ -174,6 +177,7 @@ impl File {
             rpc_auth: if table.rpc_auth.is_empty() { self.rpc_auth.clone() } else { table.rpc_auth },
             rpc_whitelist: either(&table.rpc_whitelist, &self.rpc_whitelist),
             metrics: table.metrics.or(self.metrics),
+            grpc: table.grpc.or(self.grpc),
             cache: table.cache.or(self.cache),
             max_mempool: table.max_mempool.or(self.max_mempool),
             mempool_expiry: table.mempool_expiry.or(self.mempool_expiry),
@@ -291,6 +295,8 @@ pub struct StartSettings {
     pub rpc_whitelist: Vec<String>,
     /// Whether `/metrics` is there.
     pub metrics: bool,
+    /// Whether and where gRPC is; `None`: nothing was said.
+    pub grpc: Option<GrpcAt>,
     /// Coin cache, bytes.
     pub cache_bytes: usize,
     /// Mempool, bytes.
@@ -321,6 +327,7 @@ impl StartSettings {
             rpc_auth,
             rpc_whitelist,
             metrics: args.metrics.or(file.metrics).unwrap_or(false),
+            grpc: args.grpc.or(file.grpc),
             rpc_bind: args.rpc_bind.or(file.rpc_bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             rpc_allow_host: either(&args.rpc_allow_host, &file.rpc_allow_host),
             cache_bytes: args.cache.or(file.cache).unwrap_or(DEFAULT_CACHE_MIB) as usize * 1024 * 1024,
@@ -366,6 +373,8 @@ pub struct NodeSettings {
     pub rpc_port: u16,
     /// The port of the page; `None`: no page.
     pub explorer_port: Option<u16>,
+    /// Where gRPC is; `None`: nowhere.
+    pub grpc: Option<SocketAddr>,
     /// The cookie's file; `None`: in the node's directory.
     pub cookie_file: Option<PathBuf>,
     /// For repeatable runs.
@@ -390,6 +399,8 @@ impl NodeSettings {
         if connect_only && connect.is_empty() {
             return Err(Error::Usage("--connect-only needs at least one --connect".into()));
         }
+        let rpc_port = args.rpc_port.or(file.rpc_port).unwrap_or(DEFAULT_RPC_PORT);
+        let start = StartSettings::resolve(&args.start, file)?;
         Ok(Self {
             network: args.network.or(file.network).unwrap_or(NodeNetwork::Devnet).into(),
             name,
@@ -405,12 +416,13 @@ impl NodeSettings {
             hashrate: args.hashrate.or(file.hashrate),
             miner_threads: args.miner_threads.or(file.miner_threads).unwrap_or(1),
             mine_to: args.mine_to.clone().or_else(|| file.mine_to.clone()),
-            rpc_port: args.rpc_port.or(file.rpc_port).unwrap_or(DEFAULT_RPC_PORT),
+            grpc: start.grpc.unwrap_or(GrpcAt::Off).address(rpc_port),
+            rpc_port,
             explorer_port: args.explorer_port.or(file.explorer_port),
             cookie_file: args.cookie_file.clone().or_else(|| file.cookie_file.clone()),
             seed: args.seed.or(file.seed),
             byzantine: args.byzantine,
-            start: StartSettings::resolve(&args.start, file)?,
+            start,
         })
     }
 }
@@ -448,7 +460,14 @@ impl DevnetSettings {
         if u32::from(base_port) + 10 * nodes > 65_535 {
             return Err(Error::Usage(format!(
                 "--base-port {base_port}: {nodes} nodes need ports up to {}",
-                u32::from(base_port) + 10 * (nodes - 1) + 1
+                u32::from(base_port) + 10 * (nodes - 1) + u32::from(PORT_OFFSET)
+            )));
+        }
+        let start = StartSettings::resolve(&args.start, file)?;
+        if let Some(GrpcAt::On { port: Some(port), .. }) = start.grpc {
+            return Err(Error::Usage(format!(
+                "--grpc {port}: each node of a devnet has a port of its own, its RPC port + {PORT_OFFSET}; give the \
+                 address alone, or --base-port"
             )));
         }
         let beside = if base_port == DEFAULT_RPC_PORT {
@@ -464,7 +483,7 @@ impl DevnetSettings {
             hashrate: args.hashrate.or(file.hashrate).unwrap_or(DEFAULT_DEVNET_HASHRATE),
             mine: !args.no_mine && file.mine.unwrap_or(true),
             byzantine: byzantine_nodes(&args.byzantine, nodes)?,
-            start: StartSettings::resolve(&args.start, file)?,
+            start,
         })
     }
 }
@@ -491,106 +510,4 @@ fn either(flag: &[String], file: &[String]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::cli::Command;
-
-    fn node_args(line: &str) -> NodeArgs {
-        let cli = Cli::try_parse_from(line.split_whitespace()).expect("a line that parses");
-        let Command::Node(args) = cli.command else { panic!("not a node: {line}") };
-        args
-    }
-
-    #[test]
-    fn flags_hide_the_file_and_the_file_hides_the_defaults() {
-        let file: File = toml::from_str(
-            "network = 'regtest'\nhashrate = '50kH/s'\nrpc-port = 1234\nlisten = ['0.0.0.0:5']\nconnect = '10.0.0.1:6'",
-        )
-        .expect("a file that parses");
-        let settings = NodeSettings::resolve(&node_args("tine node --rpc-port 99"), &file).expect("resolves");
-        assert_eq!(settings.rpc_port, 99);
-        assert_eq!(settings.network, Network::Regtest);
-        assert_eq!(settings.hashrate, Some(HashRate(50_000)));
-        assert_eq!(settings.listen, ["0.0.0.0:5"]);
-        assert_eq!(settings.connect, ["10.0.0.1:6"], "one needs no brackets");
-        assert_eq!(settings.miner_threads, 1);
-        assert_eq!(settings.start.rpc_bind, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    }
-
-    fn devnet(line: &str, file: &str) -> DevnetSettings {
-        let cli = Cli::try_parse_from(line.split_whitespace()).expect("a line that parses");
-        let Command::Devnet(args) = cli.command else { panic!("not a devnet: {line}") };
-        DevnetSettings::resolve(&args, &toml::from_str(file).expect("a file that parses")).expect("resolves")
-    }
-
-    #[test]
-    fn what_stands_above_the_table_holds_for_a_devnet_too_and_the_table_goes_before_it() {
-        let above = "nodes = 3\nseed = 7\nhashrate = '50kH/s'\nbase-port = 20000\nexplorer-port = 9000\n\
-                     mine = false\ncache = 16\nfull-rbf = false\n";
-        let settings = devnet("tine devnet", above);
-        assert_eq!((settings.nodes, settings.seed, settings.hashrate), (3, Some(7), HashRate(50_000)));
-        assert_eq!((settings.base_port, settings.explorer_port, settings.mine), (20_000, 9_000, false));
-        assert_eq!((settings.start.cache_bytes, settings.start.full_rbf), (16 << 20, false));
-        let table = "[devnet]\nnodes = 2\nseed = 8\nhashrate = '60kH/s'\nbase-port = 21000\nexplorer-port = 9001\n\
-                     mine = true\ncache = 32\nfull-rbf = true";
-        let settings = devnet("tine devnet", &format!("{above}{table}"));
-        assert_eq!((settings.nodes, settings.seed, settings.hashrate), (2, Some(8), HashRate(60_000)));
-        assert_eq!((settings.base_port, settings.explorer_port, settings.mine), (21_000, 9_001, true));
-        assert_eq!((settings.start.cache_bytes, settings.start.full_rbf), (32 << 20, true));
-        let settings = devnet("tine devnet --nodes 1 --no-mine --hashrate 1kH/s", &format!("{above}{table}"));
-        assert_eq!((settings.nodes, settings.hashrate, settings.mine), (1, HashRate(1_000), false));
-    }
-
-    #[test]
-    fn cfg_01_cfg_02_a_file_that_says_what_cannot_be_is_refused_by_name_and_kept() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("tine.toml");
-        for (text, named) in [
-            ("hashrat = '5k'", "hashrat"),
-            ("hashrate = 5", "hashrate"),
-            ("hashrate = 'fast'", "hashrate"),
-            ("listen = 5", "a list of texts"),
-            ("mine = true\nmine = false", "mine"),
-            ("rpc-port = 70000", "rpc-port"),
-            ("rpc-port = 0", "rpc-port"),
-            ("cache = 1", "cache"),
-            ("network = 'bitcoin'", "network"),
-            ("include = 'tine.toml'", "include"),
-            ("[devnet]\nnodes = 0", "devnet.nodes"),
-            ("nodes = 21", "nodes"),
-            ("base-port = 0", "base-port"),
-            ("[devnet]\ncache = 1", "devnet.cache"),
-            ("[devnet]\nname = 'x'", "name"),
-            ("network = 'main", "network"),
-        ] {
-            std::fs::write(&path, text).expect("written");
-            let error = File::load(None, dir.path()).expect_err(text);
-            assert!(
-                matches!(&error, Error::Usage(why) if why.contains(named) && why.contains("tine.toml")),
-                "{error}"
-            );
-            assert_eq!(std::fs::read_to_string(&path).expect("kept"), text);
-        }
-        let missing = File::load(Some(&dir.path().join("other.toml")), dir.path());
-        assert!(matches!(missing, Err(Error::Usage(why)) if why.contains("other.toml")));
-    }
-
-    #[test]
-    fn cfg_01_variables_that_nothing_reads_are_refused_by_name() {
-        let check = |name: &str| check_environment(std::iter::once(name.to_string()));
-        assert!(check("TINE_HASHRATE").is_ok());
-        assert!(check("HOME").is_ok());
-        assert!(matches!(check("TINE_HASHRAT"), Err(Error::Usage(why)) if why.contains("TINE_HASHRAT")));
-    }
-
-    #[test]
-    fn ports_of_a_devnet_must_fit() {
-        let cli = Cli::try_parse_from(["tine", "devnet", "--base-port", "65520"]).expect("parses");
-        let Command::Devnet(args) = cli.command else { panic!("not a devnet") };
-        assert!(
-            matches!(DevnetSettings::resolve(&args, &File::default()), Err(Error::Usage(why)) if why.contains("--base-port"))
-        );
-    }
-}
+mod tests;

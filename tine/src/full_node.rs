@@ -24,6 +24,7 @@ use crate::hashrate::HashRate;
 use crate::mempool_file::{MempoolFiles, MempoolKeeper};
 use crate::miner::{Miner, MinerHandle, MinerOptions};
 use crate::roster::{Entry, Listed};
+use crate::rpc::grpc::{GrpcConfig, GrpcServer};
 use crate::rpc::{Context, Server, ServerConfig};
 use crate::wallets::{WalletService, WalletThread};
 
@@ -71,6 +72,8 @@ pub struct Options {
     pub dev_wallets: Vec<&'static str>,
     /// The port of JSON-RPC and REST; 0 takes a free one.
     pub rpc_port: u16,
+    /// Where gRPC is; `None`: nowhere.
+    pub grpc: Option<SocketAddr>,
     /// The port of the page.
     pub explorer_port: Option<u16>,
     /// The cookie's file; `None`: `.cookie` in the directory.
@@ -101,6 +104,7 @@ pub struct FullNode {
     pub entry: Entry,
     context: Arc<Context>,
     server: Server,
+    grpc: Option<GrpcServer>,
     miner_threads: Option<Miner>,
     wallet_thread: WalletThread,
     mempool_keeper: Option<MempoolKeeper>,
@@ -165,7 +169,11 @@ impl FullNode {
         let context = Arc::new(context);
         let server = start_server(&options, &context).await?;
         let rpc = server.address();
-        let entry = entry(&options, &p2p, rpc);
+        let grpc = match options.grpc {
+            Some(bind) => Some(start_grpc(&options, bind, &server, &context).await?),
+            None => None,
+        };
+        let entry = entry(&options, &p2p, rpc, grpc.as_ref().map(GrpcServer::address));
         let listed = entry.list(&options.dir).map_err(|error| Error::failed(options.dir.display(), error))?;
         Ok(Self {
             name: options.name,
@@ -177,6 +185,7 @@ impl FullNode {
             entry,
             context,
             server,
+            grpc,
             miner_threads: miner,
             wallet_thread,
             mempool_keeper,
@@ -206,6 +215,9 @@ impl FullNode {
         self.context.request_stop();
         let (server, miner, wallet_thread, driver) =
             (self.server, self.miner_threads, self.wallet_thread, self.driver);
+        if let Some(grpc) = self.grpc {
+            grpc.stop().await;
+        }
         server.stop().await;
         // threads are waited for where waiting harms nobody
         let threads =
@@ -395,21 +407,42 @@ async fn start_server(options: &Options, context: &Arc<Context>) -> Result<Serve
     })
 }
 
+async fn start_grpc(
+    options: &Options,
+    bind: SocketAddr,
+    server: &Server,
+    context: &Arc<Context>,
+) -> Result<GrpcServer, Error> {
+    let mut config = GrpcConfig::new(bind);
+    config.allow_remote = !bind.ip().is_loopback();
+    config.allow_hosts = options.start.rpc_allow_host.clone();
+    if config.allow_remote {
+        tracing::warn!(%bind, "gRPC is open to other machines, and not encrypted: who has the password drives this node");
+    }
+    GrpcServer::start(config, server, Arc::clone(context)).await.map_err(|error| {
+        Error::Failed(format!("{}: gRPC on {bind}: {error}; choose another port with --grpc", options.name))
+    })
+}
+
 fn cookie_path(options: &Options) -> PathBuf {
     options.cookie_file.clone().unwrap_or_else(|| options.dir.join(".cookie"))
 }
 
-fn entry(options: &Options, p2p: &Network, rpc: SocketAddr) -> Entry {
-    // whoever reads this is on this machine
-    let host = if rpc.ip().is_unspecified() { "127.0.0.1".to_owned() } else { rpc.ip().to_string() };
-    let host = if rpc.is_ipv6() && !rpc.ip().is_unspecified() { format!("[{host}]") } else { host };
+/// `host:port` for whoever reads this on this machine.
+fn reachable(address: SocketAddr) -> String {
+    let port = address.port();
+    if address.ip().is_unspecified() { format!("127.0.0.1:{port}") } else { address.to_string() }
+}
+
+fn entry(options: &Options, p2p: &Network, rpc: SocketAddr, grpc: Option<SocketAddr>) -> Entry {
     Entry {
         name: options.name.clone(),
         place: options.place,
         network: options.network,
         pid: std::process::id(),
         identity: p2p.identity().to_owned(),
-        rpc: format!("http://{host}:{}/", rpc.port()),
+        rpc: format!("http://{}/", reachable(rpc)),
+        grpc: grpc.map(reachable),
         cookie: absolute(&cookie_path(options)),
         listen: p2p.listen_addresses(),
         explorer: options.explorer_port.map(|port| format!("http://127.0.0.1:{port}/")),

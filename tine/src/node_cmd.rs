@@ -110,6 +110,7 @@ fn options(settings: &Settings, node: &NodeSettings) -> Options {
         // a node that is called like one of the devnet's people is one of them
         dev_wallets: if is_dev { crate::devnet::people() } else { Vec::new() },
         rpc_port: node.rpc_port,
+        grpc: node.grpc,
         explorer_port: node.explorer_port,
         cookie_file: node.cookie_file.clone(),
         byzantine: node.byzantine,
@@ -129,6 +130,9 @@ fn say_who_it_is(out: Out, node: &FullNode, mine: bool) {
         view.tip.hash
     ));
     out.line(format!("  rpc      {}  (cookie {})", entry.rpc, entry.cookie.display()));
+    if let Some(grpc) = &entry.grpc {
+        out.line(format!("  grpc     {grpc}"));
+    }
     for address in &entry.listen {
         out.line(format!("  p2p      {address}"));
     }

@@ -29,6 +29,9 @@ pub struct Entry {
     pub identity: String,
     /// Where it answers JSON-RPC: `http://host:port/`.
     pub rpc: String,
+    /// Where it answers gRPC, as `host:port`, if it does.
+    #[serde(default)]
+    pub grpc: Option<String>,
     /// Its cookie.
     pub cookie: PathBuf,
     /// Where peers reach it, ready to be given to `--connect`.
@@ -120,6 +123,7 @@ mod tests {
             pid: 1,
             identity: format!("id-{name}"),
             rpc: format!("http://127.0.0.1:{}/", 18_443 + 10 * place),
+            grpc: None,
             cookie: PathBuf::from("/nowhere/.cookie"),
             listen: Vec::new(),
             explorer: None,

@@ -4,3 +4,5 @@ mod corepc;
 mod fork_observer;
 mod node;
 mod python;
+mod python_grpc;
+mod venv;

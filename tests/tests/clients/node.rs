@@ -29,7 +29,7 @@ impl Regtest {
         let mine_to = address([7; 32]);
         let arguments =
             ["node", "--network", "regtest", "--dir", &root, "--rpc-port", &rpc_port, "--listen", &listen];
-        let more = ["--mine-to", &mine_to];
+        let more = ["--mine-to", &mine_to, "--grpc"];
         let tine = Tine::start(&[&arguments[..], &more].concat(), &[]);
         let data = dir.path().join("regtest");
         let rpc = Rpc::new(port, &data);

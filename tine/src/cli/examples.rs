@@ -69,6 +69,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("bench", &["tine bench chain --quick"]),
     ("bench chain", &["tine bench chain --quick"]),
     ("bench growth", &["tine bench growth"]),
+    ("bench rpc", &["tine bench rpc --quick"]),
     ("completions", &["tine completions bash > ~/.local/share/bash-completion/completions/tine"]),
     ("man", &["tine man > tine.1"]),
 ];

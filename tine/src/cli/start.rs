@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 use tine_node::Strategy;
 
 use super::NodeNetwork;
+use crate::grpc_at::GrpcAt;
 use crate::hashrate::HashRate;
 use crate::secret::Secret;
 
@@ -30,6 +31,10 @@ pub struct StartArgs {
     /// Whether /metrics for Prometheus is on the port of JSON-RPC, without a password [default: false]
     #[arg(long, value_name = "BOOL", env = "TINE_METRICS", num_args = 0..=1, default_missing_value = "true")]
     pub metrics: Option<bool>,
+    /// Answer gRPC too: true, an address, a port, or both; `tine node` [default: false], `tine devnet` [default: true,
+    /// node k at base port +10k+2]
+    #[arg(long, value_name = "ADDRESS", env = "TINE_GRPC", num_args = 0..=1, default_missing_value = "true")]
+    pub grpc: Option<GrpcAt>,
     /// Memory for the coin cache of each node, in MiB [default: 64]
     #[arg(long, value_name = "MIB", env = "TINE_CACHE", value_parser = clap::value_parser!(u32).range(4..=65_536))]
     pub cache: Option<u32>,
@@ -104,7 +109,7 @@ pub struct DevnetArgs {
     /// Makes the nodes' identities and random choices repeatable
     #[arg(long, value_name = "N", env = "TINE_SEED")]
     pub seed: Option<u64>,
-    /// The first RPC port; node k gets RPC at +10k and P2P at +10k+1 [default: 18443]
+    /// The first RPC port; node k gets RPC at +10k, P2P at +10k+1 and gRPC at +10k+2 [default: 18443]
     #[arg(long, value_name = "PORT", env = "TINE_BASE_PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub base_port: Option<u16>,
     /// The port of the page [default: 8181 with the default base port, base port − 1 otherwise]

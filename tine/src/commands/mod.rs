@@ -48,6 +48,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     // a log line in the middle of a screen would tear it
     let default_filter = if matches!(cli.command, Command::Watch(_)) { "off" } else { default_filter };
     logging::start(settings.log.as_deref().unwrap_or(default_filter), settings.log_format)?;
+    crate::open_files::raise();
     match cli.command {
         Command::Devnet(args) => {
             devnet::run(out, &settings, &DevnetSettings::resolve(&args, &settings.file)?)

@@ -6,7 +6,7 @@ mod company;
 mod events;
 mod heard;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::driver;
 use crate::exit::Error;
 use crate::fleet::Steward;
 use crate::full_node::{FullNode, Options};
+use crate::grpc_at::{GrpcAt, PORT_OFFSET};
 use crate::hashrate::HashRate;
 use crate::node_cmd::{runtime, start_page};
 use crate::out::Out;
@@ -111,13 +112,16 @@ pub fn run(out: Out, settings: &Settings, devnet: &DevnetSettings) -> Result<(),
 fn check_ports(devnet: &DevnetSettings) -> Result<(), Error> {
     let ports = (0..devnet.nodes).flat_map(|place| {
         let (name, port) = (name_of(place), rpc_port(devnet.base_port, place));
-        [(format!("{name}'s RPC"), port), (format!("{name}'s P2P"), port + 1)]
+        let grpc = grpc_at(devnet, place).map(|at| (format!("{name}'s gRPC"), at));
+        let at = |port| SocketAddr::new(devnet.start.rpc_bind, port);
+        [(format!("{name}'s RPC"), at(port)), (format!("{name}'s P2P"), at(port + 1))].into_iter().chain(grpc)
     });
-    let explorer = ("the explorer".to_owned(), devnet.explorer_port);
+    let explorer = ("the explorer".to_owned(), SocketAddr::new(devnet.start.rpc_bind, devnet.explorer_port));
     // bound together: two uses of one port are an error, too
     let mut bound = Vec::new();
-    for (what, port) in ports.chain([explorer.clone()]) {
-        let listener = TcpListener::bind((devnet.start.rpc_bind, port)).map_err(|error| {
+    for (what, at) in ports.chain([explorer.clone()]) {
+        let listener = TcpListener::bind(at).map_err(|error| {
+            let port = at.port();
             let option = if what == explorer.0 { "--explorer-port" } else { "--base-port" };
             Error::Failed(format!(
                 "port {port} for {what} can't be used ({error}); choose others with {option}"
@@ -126,6 +130,11 @@ fn check_ports(devnet: &DevnetSettings) -> Result<(), Error> {
         bound.push(listener);
     }
     Ok(())
+}
+
+/// Where a node answers gRPC: on loopback, unless told otherwise.
+fn grpc_at(devnet: &DevnetSettings, place: u32) -> Option<SocketAddr> {
+    devnet.start.grpc.unwrap_or(GrpcAt::ON).address(rpc_port(devnet.base_port, place))
 }
 
 fn options(settings: &Settings, devnet: &DevnetSettings, place: u32, steward: &Steward) -> Options {
@@ -155,6 +164,7 @@ fn options(settings: &Settings, devnet: &DevnetSettings, place: u32, steward: &S
         mine_to: None,
         dev_wallets: people(),
         rpc_port: rpc_port(devnet.base_port, place),
+        grpc: grpc_at(devnet, place),
         explorer_port: (place == 0).then_some(devnet.explorer_port),
         cookie_file: None,
         byzantine: devnet.byzantine.get(&name).copied(),
@@ -195,6 +205,11 @@ fn introduce(out: Out, settings: &Settings, devnet: &DevnetSettings, nodes: &[&F
     }
     let total = devnet.hashrate;
     out.line(format!(" explorer http://127.0.0.1:{}/   all miners together {total}", devnet.explorer_port));
+    if nodes[0].entry.grpc.is_some() {
+        out.line(format!(
+            " gRPC     each node at its RPC port + {PORT_OFFSET}, with its cookie: docs/grpc.md"
+        ));
+    }
     out.line(format!(" {}", out.alarm("TEST KEYS, PUBLIC: anybody can spend these coins")));
     for wallet in DEV_WALLETS {
         let DevWallet { name, phrase } = wallet;

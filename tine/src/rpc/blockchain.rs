@@ -11,7 +11,7 @@ use tine_chain::coins::Undo;
 use tine_chain::hash::BlockHash;
 use tine_chain::params::Network;
 use tine_chain::pow::{CompactTarget, Work};
-use tine_chain::transaction::OutPoint;
+use tine_chain::transaction::{OutPoint, TxOut};
 
 use super::amount::Coins;
 use super::context::Context;
@@ -19,6 +19,9 @@ use super::error::{Code, RpcError};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
 use super::shapes::{self, ScriptPubKey, TransactionJson};
 use crate::view::{BlockInfo, BlockStatus, View};
+
+/// The most headers in one answer (Core: `MAX_REST_HEADERS_RESULTS`).
+pub(crate) const MAX_HEADERS: usize = 2_000;
 
 const HASH: super::registry::Param = required("blockhash", Kind::Hex, "The block's id.");
 
@@ -28,7 +31,7 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Blockchain,
         params: &[],
         help: "The id of the active tip.",
-        handler: Handler::Now(|call| answer(&call.context.view().tip.hash)),
+        handler: Handler::Quick(|call| answer(&call.context.view().tip.hash)),
     },
     Method {
         name: "getblock",
@@ -56,14 +59,14 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Blockchain,
         params: &[],
         help: "The height of the active tip.",
-        handler: Handler::Now(|call| answer(&call.context.view().tip.height)),
+        handler: Handler::Quick(|call| answer(&call.context.view().tip.height)),
     },
     Method {
         name: "getblockhash",
         category: Category::Blockchain,
         params: &[required("height", Kind::Number, "Its height on the active chain.")],
         help: "The id of the active chain's block at a height.",
-        handler: Handler::Now(get_block_hash),
+        handler: Handler::Quick(get_block_hash),
     },
     Method {
         name: "getblockheader",
@@ -80,14 +83,14 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Blockchain,
         params: &[],
         help: "Every leaf of the block tree: the active tip and the ends of all branches.",
-        handler: Handler::Now(get_chain_tips),
+        handler: Handler::Quick(get_chain_tips),
     },
     Method {
         name: "getdifficulty",
         category: Category::Blockchain,
         params: &[],
         help: "How many times harder the tip was to find than a block of Bitcoin's least difficulty.",
-        handler: Handler::Now(|call| answer(&difficulty(call.context.view().tip.header.bits))),
+        handler: Handler::Quick(|call| answer(&difficulty(call.context.view().tip.header.bits))),
     },
     Method {
         name: "gettxout",
@@ -145,21 +148,21 @@ pub(crate) fn target_hex(bits: CompactTarget) -> String {
 #[derive(Debug, Serialize)]
 pub(crate) struct ChainInfo {
     chain: &'static str,
-    blocks: u32,
-    headers: u32,
-    bestblockhash: BlockHash,
+    pub(crate) blocks: u32,
+    pub(crate) headers: u32,
+    pub(crate) bestblockhash: BlockHash,
     bits: String,
     target: String,
-    difficulty: f64,
-    time: u32,
-    mediantime: u32,
+    pub(crate) difficulty: f64,
+    pub(crate) time: u32,
+    pub(crate) mediantime: u32,
     verificationprogress: f64,
-    initialblockdownload: bool,
-    chainwork: Work64,
-    size_on_disk: u64,
+    pub(crate) initialblockdownload: bool,
+    pub(crate) chainwork: Work64,
+    pub(crate) size_on_disk: u64,
     pruned: bool,
     warnings: [&'static str; 0],
-    tine_network: &'static str,
+    pub(crate) tine_network: &'static str,
 }
 
 /// Work as 64 hexadecimal digits.
@@ -312,7 +315,8 @@ fn block_transactions(
     shown
 }
 
-fn find_block<'a>(view: &'a View, hash: &BlockHash) -> Result<&'a Arc<BlockInfo>, RpcError> {
+/// The block called `hash`, of any branch.
+pub(crate) fn find_block<'a>(view: &'a View, hash: &BlockHash) -> Result<&'a Arc<BlockInfo>, RpcError> {
     view.block(hash).ok_or_else(|| RpcError::not_found("Block not found"))
 }
 
@@ -331,11 +335,21 @@ fn get_block(call: &Call) -> Outcome {
     answer(&block_json(&call.context, &view, info, &block, detail)?)
 }
 
-fn get_block_hash(call: &Call) -> Outcome {
-    let height = call.params.integer(0)?.unwrap_or(-1);
-    let view = call.context.view();
+/// The active chain's block at a height.
+pub(crate) fn hash_at(view: &View, height: i64) -> Result<BlockHash, RpcError> {
     let hash = u32::try_from(height).ok().and_then(|height| view.active.get(height));
-    answer(&hash.ok_or_else(|| RpcError::invalid("Block height out of range"))?)
+    hash.ok_or_else(|| RpcError::invalid("Block height out of range"))
+}
+
+/// `first`, if it is part of the active chain, and the blocks after it; at most `count`.
+pub(crate) fn active_from(view: &View, first: &BlockHash, count: usize) -> Vec<Arc<BlockInfo>> {
+    let first = view.block(first).filter(|block| view.is_active(&block.hash));
+    let next = |block: &&Arc<BlockInfo>| view.active.get(block.height + 1).and_then(|hash| view.block(&hash));
+    std::iter::successors(first, next).take(count).cloned().collect()
+}
+
+fn get_block_hash(call: &Call) -> Outcome {
+    answer(&hash_at(&call.context.view(), call.params.integer(0)?.unwrap_or(-1))?)
 }
 
 fn get_block_header(call: &Call) -> Outcome {
@@ -377,12 +391,20 @@ struct TxOutJson {
     coinbase: bool,
 }
 
-fn get_tx_out(call: &Call) -> Outcome {
-    let context = &call.context;
-    let n = call.params.integer_in(1, 0..=i64::from(u32::MAX))?.unwrap_or(0);
-    let outpoint =
-        OutPoint { txid: call.params.hash(0)?, vout: u32::try_from(n).expect("the range was checked") };
-    let include_mempool = call.params.flag(2, true)?;
+/// An unspent output.
+pub(crate) struct FoundCoin {
+    pub(crate) output: TxOut,
+    /// 0: its transaction waits in the mempool.
+    pub(crate) confirmations: u32,
+    pub(crate) coinbase: bool,
+}
+
+/// The tip, and the coin if it is unspent there; with the mempool, if it is unspent there, too.
+pub(crate) fn find_coin(
+    context: &Context,
+    outpoint: OutPoint,
+    include_mempool: bool,
+) -> Result<(BlockHash, Option<FoundCoin>), RpcError> {
     // one question to the node's thread, so that coin, tip and mempool belong together
     let found = context.node.with_blocking(move |node, _| {
         let tip = node.chain().tip();
@@ -393,20 +415,33 @@ fn get_tx_out(call: &Call) -> Outcome {
             }
             if let Some(entry) = node.mempool().get(&outpoint.txid) {
                 let output = entry.tx.outputs.get(outpoint.vout as usize);
-                return Ok((best, output.map(|output| (*output, 0, false))));
+                let found = |output: &TxOut| FoundCoin { output: *output, confirmations: 0, coinbase: false };
+                return Ok((best, output.map(found)));
             }
         }
         let coin = node.chain().coin(&outpoint)?;
-        let confirmations = |made: u32| height.saturating_sub(made) + 1;
-        Ok((best, coin.map(|coin| (coin.output, confirmations(coin.height), coin.coinbase))))
+        let found = coin.map(|coin| FoundCoin {
+            output: coin.output,
+            confirmations: height.saturating_sub(coin.height) + 1,
+            coinbase: coin.coinbase,
+        });
+        Ok((best, found))
     })?;
-    let (bestblock, coin) = found.map_err(|error: tine_chain::store::StoreError| RpcError::from(error))?;
-    answer(&coin.map(|(output, confirmations, coinbase)| TxOutJson {
+    found.map_err(|error: tine_chain::store::StoreError| RpcError::from(error))
+}
+
+fn get_tx_out(call: &Call) -> Outcome {
+    let context = &call.context;
+    let n = call.params.integer_in(1, 0..=i64::from(u32::MAX))?.unwrap_or(0);
+    let outpoint =
+        OutPoint { txid: call.params.hash(0)?, vout: u32::try_from(n).expect("the range was checked") };
+    let (bestblock, coin) = find_coin(context, outpoint, call.params.flag(2, true)?)?;
+    answer(&coin.map(|coin| TxOutJson {
         bestblock,
-        confirmations,
-        value: output.value.into(),
-        script_pub_key: ScriptPubKey::new(context, &output.lock),
-        coinbase,
+        confirmations: coin.confirmations,
+        value: coin.output.value.into(),
+        script_pub_key: ScriptPubKey::new(context, &coin.output.lock),
+        coinbase: coin.coinbase,
     }))
 }
 

@@ -17,6 +17,24 @@ use super::registry::{
 
 pub(crate) const METHODS: &[Method] = &[
     Method {
+        name: "echo",
+        category: Category::Control,
+        params: &[
+            optional("arg0", Kind::Any, "Anything."),
+            optional("arg1", Kind::Any, "Anything."),
+            optional("arg2", Kind::Any, "Anything."),
+            optional("arg3", Kind::Any, "Anything."),
+            optional("arg4", Kind::Any, "Anything."),
+            optional("arg5", Kind::Any, "Anything."),
+            optional("arg6", Kind::Any, "Anything."),
+            optional("arg7", Kind::Any, "Anything."),
+            optional("arg8", Kind::Any, "Anything."),
+            optional("arg9", Kind::Any, "Anything."),
+        ],
+        help: "Gives back what it is given, for tests of clients: null where nothing is, up to the last that is given.",
+        handler: Handler::Quick(echo),
+    },
+    Method {
         name: "estimatesmartfee",
         category: Category::Util,
         params: &[
@@ -44,7 +62,7 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Control,
         params: &[],
         help: "The state of the RPC server.",
-        handler: Handler::Now(get_rpc_info),
+        handler: Handler::Quick(get_rpc_info),
     },
     Method {
         name: "help",
@@ -75,7 +93,7 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Control,
         params: &[],
         help: "Seconds since the node was started.",
-        handler: Handler::Now(|call| answer(&call.context.uptime().as_secs())),
+        handler: Handler::Quick(|call| answer(&call.context.uptime().as_secs())),
     },
     Method {
         name: "validateaddress",
@@ -189,6 +207,12 @@ fn validate_address(call: &Call) -> Outcome {
         }),
         Err(error) => answer(&json!({ "isvalid": false, "error_locations": [], "error": error.message })),
     }
+}
+
+fn echo(call: &Call) -> Outcome {
+    let mut given: Vec<_> = (0..10).map(|place| call.params.raw(place)).collect();
+    given.truncate(given.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
+    answer(&given)
 }
 
 fn estimate_smart_fee(call: &Call) -> Outcome {

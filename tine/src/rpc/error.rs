@@ -68,6 +68,46 @@ pub enum Code {
     Parse = -32700,
 }
 
+impl Code {
+    /// The code of a number, if it is one of ours.
+    pub(crate) fn of(number: i32) -> Option<Self> {
+        ALL.into_iter().find(|code| *code as i32 == number)
+    }
+}
+
+/// Every code.
+const ALL: [Code; 29] = [
+    Code::Misc,
+    Code::Type,
+    Code::Wallet,
+    Code::NotFound,
+    Code::InsufficientFunds,
+    Code::OutOfMemory,
+    Code::InvalidParameter,
+    Code::NotConnected,
+    Code::InitialDownload,
+    Code::InvalidLabel,
+    Code::WalletLocked,
+    Code::WrongPassphrase,
+    Code::WalletNotFound,
+    Code::WalletNotSpecified,
+    Code::WalletAlreadyLoaded,
+    Code::Database,
+    Code::Deserialization,
+    Code::NodeAlreadyAdded,
+    Code::NodeNotAdded,
+    Code::Verify,
+    Code::Rejected,
+    Code::AlreadyInUtxoSet,
+    Code::InWarmup,
+    Code::NodeNotConnected,
+    Code::ClientInvalidIpOrSubnet,
+    Code::InvalidRequest,
+    Code::MethodNotFound,
+    Code::Internal,
+    Code::Parse,
+];
+
 /// The `error` member of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message} (code {code})")]

@@ -118,7 +118,12 @@ pub struct Arrival {
 }
 
 fn forks(call: &Call) -> Outcome {
-    let view = call.context.view();
+    answer(&all_forks(&call.context)?)
+}
+
+/// Every branch, the active one first.
+pub(crate) fn all_forks(context: &Context) -> Result<Vec<Fork>, RpcError> {
+    let view = context.view();
     let mut forks = Vec::new();
     for tip in view.tips.iter() {
         let fork = view.fork_point(&tip.block.hash).unwrap_or(&tip.block);
@@ -131,11 +136,11 @@ fn forks(call: &Call) -> Outcome {
             fork: fork.hash,
             fork_height: fork.height,
             seen: tip.block.seen,
-            miner: miner_of(&call.context, &tip.block)?.0,
+            miner: miner_of(context, &tip.block)?.0,
         });
     }
     forks.sort_by_key(|fork| (fork.branch_length, std::cmp::Reverse(fork.height), fork.hash));
-    answer(&forks)
+    Ok(forks)
 }
 
 /// Who mined a block, and how many transactions it has.
@@ -165,40 +170,51 @@ fn block_arrivals(call: &Call) -> Outcome {
     answer(&blocks.into_iter().map(arrival).collect::<Result<Vec<_>, RpcError>>()?)
 }
 
-fn journal(call: &Call) -> Result<Vec<Arc<Reorg>>, RpcError> {
-    Ok(call.context.node.with_blocking(|node, _| node.chain().journal().to_vec())?)
+fn journal(context: &Context) -> Result<Vec<Arc<Reorg>>, RpcError> {
+    Ok(context.node.with_blocking(|node, _| node.chain().journal().to_vec())?)
 }
 
 fn reorgs(call: &Call) -> Outcome {
-    let reports = (journal(call)?.iter())
-        .map(|reorg| ReorgReport::new(reorg, call.context.reader().as_ref()))
-        .collect::<Result<Vec<_>, _>>()?;
-    answer(&reports)
+    answer(&all_reorgs(&call.context)?)
+}
+
+/// Every reorganisation, explained, oldest first.
+pub(crate) fn all_reorgs(context: &Context) -> Result<Vec<ReorgReport>, RpcError> {
+    let report = |reorg: &Arc<Reorg>| Ok(ReorgReport::new(reorg, context.reader().as_ref())?);
+    journal(context)?.iter().map(report).collect()
 }
 
 fn explain_reorg(call: &Call) -> Outcome {
     let number = call.params.integer_in(0, 0..=i64::MAX)?;
-    let journal = journal(call)?;
+    answer(&one_reorg(&call.context, number.map(i64::unsigned_abs))?)
+}
+
+/// The reorganisation of that number, or the last, explained.
+pub(crate) fn one_reorg(context: &Context, number: Option<u64>) -> Result<ReorgReport, RpcError> {
+    let journal = journal(context)?;
     let found = match number {
-        Some(number) => journal.iter().find(|reorg| i64::try_from(reorg.number) == Ok(number)),
+        Some(number) => journal.iter().find(|reorg| reorg.number == number),
         None => journal.last(),
     };
     let reorg = found.ok_or_else(|| match number {
         Some(number) => RpcError::not_found(format!("there was no reorganisation {number}")),
         None => RpcError::not_found("there was no reorganisation so far"),
     })?;
-    answer(&ReorgReport::new(reorg, call.context.reader().as_ref())?)
+    Ok(ReorgReport::new(reorg, context.reader().as_ref())?)
 }
 
 fn explain_tx(call: &Call) -> Outcome {
-    let context = &call.context;
-    let txid: Txid = call.params.hash(0)?;
+    answer(&story_of(&call.context, call.params.hash(0)?)?)
+}
+
+/// Where a transaction is, and where it has been.
+pub(crate) fn story_of(context: &Context, txid: Txid) -> Result<TxStory, RpcError> {
     let view = context.view();
     let found = find_in_active_chain(context, &view, &txid)?;
     let block = found.as_ref().map(|(info, _)| info);
     let in_mempool = view.mempool.get(&txid).is_some();
     let stale_blocks = stale_blocks(context, &view, &txid)?;
-    let reorgs = fates(call, &txid)?;
+    let reorgs = fates(context, &txid)?;
     if block.is_none() && !in_mempool && stale_blocks.is_empty() && reorgs.is_empty() {
         return Err(RpcError::not_found(
             "the transaction is not in the mempool, not in the last blocks, in no branch and in no reorganisation, \
@@ -206,7 +222,7 @@ fn explain_tx(call: &Call) -> Outcome {
         ));
     }
     let confirmations = block.and_then(|block| view.confirmations(&block.hash)).unwrap_or(0);
-    answer(&TxStory {
+    Ok(TxStory {
         txid,
         in_mempool,
         block: block.map(|block| block.hash),
@@ -238,13 +254,13 @@ fn stale_blocks(context: &Context, view: &View, txid: &Txid) -> Result<Vec<Block
 }
 
 /// What each reorganisation did to the transaction, in words.
-fn fates(call: &Call, txid: &Txid) -> Result<Vec<String>, RpcError> {
+fn fates(context: &Context, txid: &Txid) -> Result<Vec<String>, RpcError> {
     let mut words = Vec::new();
-    for reorg in journal(call)? {
+    for reorg in journal(context)? {
         if !reorg.transactions.iter().any(|fate| fate.txid == *txid) {
             continue;
         }
-        let report = ReorgReport::new(&reorg, call.context.reader().as_ref())?;
+        let report = ReorgReport::new(&reorg, context.reader().as_ref())?;
         let own = report.transactions.iter().filter(|transaction| transaction.txid == *txid);
         words.extend(own.map(|transaction| format!("reorganisation #{}: {transaction}", report.number)));
     }

@@ -22,7 +22,7 @@ pub(crate) fn call(context: &Arc<Context>, body: &[u8], allow: impl Fn(&str) -> 
             return Err(RpcError::new(Code::MethodNotFound, format!("{method} is not for the page")));
         }
         match registry::prepare(context, None, method, params)? {
-            (Handler::Now(run), call) => run(&call),
+            (Handler::Quick(run) | Handler::Now(run), call) => run(&call),
             (Handler::Wait(_), _) => {
                 Err(RpcError::new(Code::MethodNotFound, format!("{method} waits, which is not for the page")))
             }

@@ -51,7 +51,7 @@ pub(crate) const METHODS: &[Method] = &[
         category: Category::Blockchain,
         params: &[],
         help: "The mempool in sum.",
-        handler: Handler::Now(|call| answer(&info(&call.context))),
+        handler: Handler::Quick(|call| answer(&info(&call.context))),
     },
     Method {
         name: "getprioritisedtransactions",

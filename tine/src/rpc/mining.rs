@@ -100,8 +100,12 @@ fn submit_block(call: &Call) -> Outcome {
     let refuse = || RpcError::new(Code::Deserialization, "Block decode failed");
     let bytes = digits::decode(&call.params.long_text(0)?).map_err(|_| refuse())?;
     let block = Block::from_bytes(&bytes).map_err(|_| refuse())?;
-    let verdict = call.context.node.submit_blocking(Submission::Block(Arc::new(block)))?;
-    answer(&bip22(verdict))
+    answer(&submit(&call.context, block)?)
+}
+
+/// Offers a block to the node; the verdict in BIP 22's words, `None`: it is the new tip.
+pub(crate) fn submit(context: &Context, block: Block) -> Result<Option<&'static str>, RpcError> {
+    Ok(bip22(context.node.submit_blocking(Submission::Block(Arc::new(block)))?))
 }
 
 /// The verdict in BIP 22's words; `None`: accepted.

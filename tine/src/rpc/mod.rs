@@ -1,4 +1,4 @@
-//! JSON-RPC and REST as Bitcoin Core speaks them, and the client that the command line uses.
+//! JSON-RPC and REST as Bitcoin Core speaks them, gRPC, and the client that the command line uses.
 //!
 //! A call's way: [`transport`] (socket, limits, `Host`), `server` (password, queue), `envelope` (JSON-RPC's forms),
 //! `registry` and `params` (the method and what it is given), then a method of one of the files named as Core names
@@ -22,6 +22,7 @@ mod examples;
 mod explain;
 mod forkchoice;
 mod getwork;
+pub mod grpc;
 pub(crate) mod local;
 mod mempool;
 mod mining;

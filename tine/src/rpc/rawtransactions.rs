@@ -93,7 +93,8 @@ pub(crate) type ReadBlock = (Arc<BlockInfo>, Arc<Block>);
 /// A transaction, and the block it was found in.
 pub(crate) struct Found {
     pub(crate) tx: Arc<Transaction>,
-    block: Option<ReadBlock>,
+    /// `None`: it waits in the mempool.
+    pub(crate) block: Option<ReadBlock>,
 }
 
 impl Found {
@@ -221,7 +222,12 @@ pub(crate) fn find_in_active_chain(
 
 /// Over which fee a transaction of `size` bytes is refused; `None`: no limit.
 pub(super) fn max_fee(call: &Call, size: usize) -> Result<Option<Amount>, RpcError> {
-    let rate = call.params.amount(1)?.unwrap_or(DEFAULT_MAX_FEE_RATE);
+    checked_max_fee(call.params.amount(1)?, size)
+}
+
+/// The same of a rate that the caller may have given.
+pub(super) fn checked_max_fee(rate: Option<Amount>, size: usize) -> Result<Option<Amount>, RpcError> {
+    let rate = rate.unwrap_or(DEFAULT_MAX_FEE_RATE);
     if rate.0 > COIN {
         return Err(RpcError::invalid(
             "Fee rates larger than or equal to 1 coin for 1,000 bytes are not accepted",
@@ -237,11 +243,21 @@ pub(super) fn max_fee_at(rate: Amount, size: usize) -> Option<Amount> {
 }
 
 async fn send_raw_transaction(call: Call) -> Outcome {
-    let tx = Arc::new(decode_hex(&call.params.long_text(0)?)?);
-    let (txid, max_fee) = (tx.txid(), max_fee(&call, tx.size())?);
-    let offers = [Offer { tx, max_fee }];
-    let answers = call.context.node.control(move |node, now| node.offer(&offers, now)).await?;
-    verdict(txid, answers.first()).and_then(|txid| answer(&txid))
+    let tx = decode_hex(&call.params.long_text(0)?)?;
+    let max_fee = max_fee(&call, tx.size())?;
+    answer(&send(&call.context, tx, max_fee).await?)
+}
+
+/// Offers a transaction to the node; its id.
+pub(super) async fn send(
+    context: &Context,
+    tx: Transaction,
+    max_fee: Option<Amount>,
+) -> Result<Txid, RpcError> {
+    let txid = tx.txid();
+    let offers = [Offer { tx: Arc::new(tx), max_fee }];
+    let answers = context.node.control(move |node, now| node.offer(&offers, now)).await?;
+    verdict(txid, answers.first())
 }
 
 /// What the node has answered to an offer, with Core's error numbers.

@@ -39,6 +39,8 @@ pub(crate) struct Call {
 /// How a method is run.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
+    /// At once, wherever the call came in: answers from memory alone, within microseconds.
+    Quick(fn(&Call) -> Outcome),
     /// On a worker's thread; may read files and wait for the node's thread.
     Now(fn(&Call) -> Outcome),
     /// Waits for something to happen, without holding a worker.
@@ -48,6 +50,7 @@ pub(crate) enum Handler {
 impl std::fmt::Debug for Handler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Quick(_) => "Quick",
             Self::Now(_) => "Now",
             Self::Wait(_) => "Wait",
         })

@@ -35,7 +35,7 @@ use crate::web::stream;
 pub const MAX_BODY_SIZE: usize = 2 * MAX_BLOCK_SIZE + 1024 * 1024;
 
 /// How long a wrong password waits for its answer (Core: 250 ms, "deter brute-forcing").
-const FAILURE_DELAY: Duration = Duration::from_millis(250);
+pub(crate) const FAILURE_DELAY: Duration = Duration::from_millis(250);
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -54,7 +54,8 @@ pub struct ServerConfig {
     pub whitelists: Vec<String>,
     /// Whether `/metrics` is there, without a password.
     pub metrics: bool,
-    /// Calls that may wait or run at once; one more is answered 503 (Core: `-rpcworkqueue`, 64).
+    /// Calls that may wait or run at once; one more is answered 503 (Core: `-rpcworkqueue`, 64: less than there may be
+    /// clients).
     pub work_queue: usize,
     /// Calls that may run at once (Core: `-rpcthreads`, 16).
     pub threads: usize,
@@ -65,7 +66,7 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Core's settings on a loopback port.
+    /// Core's settings on a loopback port, but for the queue.
     #[must_use]
     pub fn new(port: u16) -> Self {
         Self {
@@ -76,7 +77,7 @@ impl ServerConfig {
             users: Vec::new(),
             whitelists: Vec::new(),
             metrics: false,
-            work_queue: 64,
+            work_queue: 256,
             threads: 16,
             waiting: 256,
             limits: Limits::default(),
@@ -91,6 +92,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
     cookie: Option<Cookie>,
+    users: Users,
 }
 
 impl Server {
@@ -108,7 +110,7 @@ impl Server {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
-            users,
+            users: users.clone(),
             stopped: stopped.clone(),
             queue: Arc::new(Semaphore::new(config.work_queue)),
             workers: Semaphore::new(config.threads),
@@ -119,7 +121,12 @@ impl Server {
         let router = router(shared, config.metrics);
         let router = transport::guarded(router, AllowedHosts::new(address.ip(), &config.allow_hosts));
         let task = tokio::spawn(transport::serve(listener, router, config.limits, stopped));
-        Ok(Self { address, stop, task, cookie })
+        Ok(Self { address, stop, task, cookie, users })
+    }
+
+    /// Everyone who may call.
+    pub(crate) fn users(&self) -> &Users {
+        &self.users
     }
 
     /// Where it listens.
@@ -253,7 +260,8 @@ async fn read_body(shared: &Shared, request: HttpRequest) -> Result<axum::body::
     }
 }
 
-/// Runs what the body holds on a worker's thread; a single call that waits for something waits here instead.
+/// Runs what the body holds on a worker's thread; a single call that waits for something waits here instead, and one that
+/// need not wait is answered here.
 async fn run(
     shared: &Arc<Shared>,
     user: &User,
@@ -269,6 +277,10 @@ async fn run(
     if let Some(method) = not_allowed(user, &body) {
         return Err(forbidden(user, method));
     }
+    let body = match answer_at_once(shared, wallet.as_ref(), body) {
+        Ok(answer) => return Ok(answer),
+        Err(body) => body,
+    };
     if let Body::Single(Ok(request)) = &body
         && let Some(Handler::Wait(_)) = registry::find(&request.method).map(|method| method.handler)
     {
@@ -279,7 +291,7 @@ async fn run(
         };
         let outcome = match registry::prepare(&shared.context, wallet.as_ref(), &method, params) {
             Ok((Handler::Wait(wait), call)) => wait(call).await,
-            Ok((Handler::Now(run), call)) => run(&call),
+            Ok((Handler::Quick(run) | Handler::Now(run), call)) => run(&call),
             Err(error) => Err(error),
         };
         count_error(&shared.context, &outcome);
@@ -298,7 +310,7 @@ async fn run(
             let sent = sends.as_mut().and_then(|sends| sends.answer(&context, place));
             let outcome =
                 sent.unwrap_or_else(|| match registry::prepare(&context, wallet.as_ref(), method, params)? {
-                    (Handler::Now(run), call) => run(&call),
+                    (Handler::Quick(run) | Handler::Now(run), call) => run(&call),
                     (Handler::Wait(wait), call) => runtime.block_on(wait(call)),
                 });
             count_error(&context, &outcome);
@@ -311,6 +323,24 @@ async fn run(
         let outcome: Outcome = Err(RpcError::new(Code::Internal, message));
         Answer::single(&envelope::Envelope::default(), &outcome)
     }))
+}
+
+/// The answer to a single call of a method that is quick; anything else is given back.
+fn answer_at_once(shared: &Shared, wallet: Option<&Arc<str>>, body: Body) -> Result<Answer, Body> {
+    let is_quick =
+        |method: &str| matches!(registry::find(method).map(|method| method.handler), Some(Handler::Quick(_)));
+    match body {
+        Body::Single(Ok(Request { envelope, method, params })) if is_quick(&method) => {
+            let outcome = match registry::prepare(&shared.context, wallet, &method, params) {
+                Ok((Handler::Quick(run), call)) => run(&call),
+                Ok((Handler::Now(_) | Handler::Wait(_), _)) => unreachable!("looked up above"),
+                Err(error) => Err(error),
+            };
+            count_error(&shared.context, &outcome);
+            Ok(Answer::single(&envelope, &outcome))
+        }
+        other => Err(other),
+    }
 }
 
 fn count_error(context: &Context, outcome: &Outcome) {

@@ -8,6 +8,7 @@ use tine_chain::hash::BlockHash;
 use tine_wallet::{CoinState, Wallet, WalletError};
 
 use super::amount::Coins;
+use super::context::Context;
 use super::envelope::null;
 use super::error::{Code, RpcError};
 use super::registry::{Call, Category, Handler, Kind, Method, Outcome, answer, optional, required};
@@ -160,8 +161,13 @@ impl From<WalletsError> for RpcError {
 
 /// The node's wallets.
 pub(crate) fn wallets(call: &Call) -> Result<&WalletService, RpcError> {
+    wallets_of(&call.context)
+}
+
+/// The wallets of this node.
+pub(crate) fn wallets_of(context: &Context) -> Result<&WalletService, RpcError> {
     let missing = || RpcError::new(Code::WalletNotFound, "No wallet is loaded: this node has none");
-    call.context.wallets.as_deref().ok_or_else(missing)
+    context.wallets.as_deref().ok_or_else(missing)
 }
 
 /// The wallet that the path named.

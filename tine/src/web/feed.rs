@@ -18,7 +18,7 @@ use crate::view::View;
 /// Events that are kept. On a devnet that is about an hour.
 const KEPT: usize = 20_000;
 /// Events that a browser may be behind before it starts anew.
-const BACKLOG: usize = 4_096;
+pub(crate) const BACKLOG: usize = 4_096;
 
 /// An event: its number, and its JSON on one line.
 #[derive(Debug)]
@@ -62,11 +62,11 @@ impl Feed {
     }
 
     /// The events of a run that is over: nothing is added to them.
-    pub(super) fn of(events: Vec<Value>) -> Arc<Self> {
+    pub(crate) fn of(events: Vec<Value>) -> Arc<Self> {
         let feed = Self {
             run: format!("{:x}", driver::now().0),
             kept: Mutex::default(),
-            live: broadcast::Sender::new(1),
+            live: broadcast::Sender::new(BACKLOG),
             names: BTreeMap::new(),
         };
         events.into_iter().for_each(|event| feed.publish(event));
@@ -106,7 +106,7 @@ impl Feed {
         self.kept().iter().filter(|event| event.id >= number).take(count).cloned().collect()
     }
 
-    fn publish(&self, mut event: Value) {
+    pub(crate) fn publish(&self, mut event: Value) {
         let mut kept = self.kept();
         let id = kept.back().map_or(0, |event| event.id) + 1;
         event["id"] = id.into();

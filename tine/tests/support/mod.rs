@@ -14,6 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
 use tine::driver::{Driver, NodeHandle};
 use tine::fleet::Fleet;
+use tine::rpc::grpc::{GrpcConfig, GrpcServer};
 use tine::rpc::{Context, Login, RpcClient, Server, ServerConfig};
 use tine::wallets::{WalletService, WalletThread};
 use tine::web::Page;
@@ -158,6 +159,23 @@ impl TestNode {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
         let nodes = Fleet::of(&[Arc::clone(&self.context)]);
         self.runtime.block_on(Page::start(bind, false, &[], nodes)).expect("a free port")
+    }
+
+    /// A gRPC server of this node, on a free port.
+    pub(crate) fn grpc(&self, configure: impl FnOnce(GrpcConfig) -> GrpcConfig) -> GrpcServer {
+        let config = configure(GrpcConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))));
+        self.block_on(GrpcServer::start(config, self.server(), Arc::clone(&self.context)))
+            .expect("a free port")
+    }
+
+    /// The JSON-RPC server.
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().expect("not stopped")
+    }
+
+    /// Runs a future on the node's runtime.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// Stops the server, then the node.

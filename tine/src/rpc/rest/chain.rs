@@ -11,15 +11,13 @@ use tine_chain::codec::Encode;
 use tine_chain::hash::{BlockHash, Txid};
 
 use super::{Format, Refusal, binary, blocking, json, parse_file, refuse, split_file, text};
-use crate::rpc::blockchain::{self, Detail};
+use crate::rpc::blockchain::{self, Detail, MAX_HEADERS};
 use crate::rpc::context::Context;
 use crate::rpc::error::RpcError;
 use crate::rpc::rawtransactions;
 use crate::rpc::stats;
 use crate::view::BlockInfo;
 
-/// The most headers in one answer (Core: `MAX_REST_HEADERS_RESULTS`).
-const MAX_HEADERS: usize = 2_000;
 /// Headers unless told otherwise (Core's own default).
 const DEFAULT_HEADERS: &str = "5";
 
@@ -56,18 +54,13 @@ fn headers_from(context: &Context, count: &str, file: &str) -> Result<Response, 
         return Err((StatusCode::BAD_REQUEST, message));
     };
     let view = context.view();
-    let first = view.block(&hash).filter(|block| view.is_active(&block.hash));
-    let found: Vec<_> = std::iter::successors(first, |block| {
-        view.active.get(block.height + 1).and_then(|hash| view.block(&hash))
-    })
-    .take(count)
-    .collect();
+    let found = blockchain::active_from(&view, &hash, count);
     let bytes = || found.iter().flat_map(|block| block.header.to_array()).collect::<Vec<u8>>();
     Ok(match format {
         Format::Bin => binary(bytes()),
         Format::Hex => text(&bytes()),
         Format::Json => {
-            let show = |block: &&Arc<BlockInfo>| {
+            let show = |block: &Arc<BlockInfo>| {
                 Ok(blockchain::header_json(&view, block, context.transaction_count(block)?))
             };
             json(found.iter().map(show).collect::<Result<Vec<_>, RpcError>>())
