@@ -370,7 +370,7 @@ fn a_body_that_nobody_serves_does_not_keep_a_rival_out_that_somebody_has() {
     let blocks = foreign_chain(1);
     let mut rig = Rig::new();
     let (rival, kept_back) = (mine_on(&rig.node, None, 7, rig.now), blocks[0].clone());
-    let requests = tell_headers(&mut rig, 1, &[kept_back.clone()]);
+    let requests = tell_headers(&mut rig, 1, std::slice::from_ref(&kept_back));
     let (id, asked) = asked_blocks(&requests);
     assert_eq!(asked, [kept_back.hash()]);
     // "none of them is here"
@@ -379,17 +379,16 @@ fn a_body_that_nobody_serves_does_not_keep_a_rival_out_that_somebody_has() {
     for _ in 0..40 {
         let actions = rig.pass(SECOND);
         for (id, request) in requests_to(&actions, 1) {
-            match request {
-                Request::Headers { .. } => {
-                    let actions = rig.answer(1, id, Response::Headers(headers_of(&[rival.clone()])));
-                    asked.extend(requests_to(&actions, 1));
-                }
-                _ => asked.push((id, request)),
+            if matches!(request, Request::Headers { .. }) {
+                let told = Response::Headers(headers_of(std::slice::from_ref(&rival)));
+                asked.extend(requests_to(&rig.answer(1, id, told), 1));
+            } else {
+                asked.push((id, request));
             }
         }
         while let Some((id, request)) = asked.pop() {
             if let Request::Blocks(hashes) = request {
-                let answer = Response::Blocks(bodies(&[rival.clone()], &hashes));
+                let answer = Response::Blocks(bodies(std::slice::from_ref(&rival), &hashes));
                 asked.extend(requests_to(&rig.answer(1, id, answer), 1));
             }
         }

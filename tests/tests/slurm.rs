@@ -35,7 +35,7 @@ fn installed() -> bool {
     let there =
         |name: &&str| ["/usr/sbin", "/usr/bin"].iter().any(|folder| Path::new(folder).join(name).exists());
     let may = rustix::process::geteuid().is_root();
-    let ready = may && all.iter().all(|name| there(&name));
+    let ready = may && all.iter().all(there);
     assert!(
         ready || std::env::var_os("SLURM_REQUIRED").is_none(),
         "Slurm and munge must be installed, and run by root"

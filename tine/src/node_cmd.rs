@@ -47,7 +47,9 @@ pub fn run(out: Out, settings: &Settings, node: &NodeSettings) -> Result<(), Err
             }
         }
         let page = match explorer_port {
-            Some(port) => Some(start_page(port, &start, &Fleet::of(&[Arc::clone(node.context())])).await?),
+            Some(port) => {
+                Some(start_page(port, &start, &Fleet::of(std::slice::from_ref(node.context()))).await?)
+            }
             None => None,
         };
         let mut stop_requested = node.stop_requested();

@@ -24,6 +24,7 @@ fn make(name: &str, module: &str, packages: &[&str]) -> Result<PathBuf, String> 
 
 /// A Python that has these packages, of which `module` is one. `None`, said aloud, where there is no Python or PyPI: a bare
 /// machine need not have them; the gate must.
+#[expect(clippy::print_stderr, reason = "a test that is left out must be seen to be")]
 pub(crate) fn python(name: &str, module: &str, packages: &[&str]) -> Option<PathBuf> {
     match make(name, module, packages) {
         Ok(python) => Some(python),

@@ -7,15 +7,10 @@ use clap::Args;
 
 /// `tine watch`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Examples:\n  tine devnet                       in one terminal, then in another:\n  \
-    tine watch                        all nodes that run here; ? shows the keys\n  \
-    tine watch --on alice             one of them\n  \
-    tine watch run.ndjson             a run that is over (tine lab run … --events run.ndjson)\n  \
-    tine watch --once --size 100x30   one picture, as text\n\n\
-    Keys: arrows move, m mine, s split, H heal, e explain, p pay, Space stop, , . back and forth in time, q quit.\n\
-    Colours follow NO_COLOR, TERM and COLORTERM."
-)]
+#[command(after_help = "Run `tine devnet` in one terminal and this in another; a run to watch comes of \
+    `tine lab run … --events run.ndjson`.\n\n\
+    Keys: arrows move, m mine, s split, H heal, e explain, p pay, Space stop, , . back and forth in time, ? all of \
+    them, q quit.\nColours follow NO_COLOR, TERM and COLORTERM.")]
 pub struct WatchArgs {
     /// The event log of a run that is over, of the lab or of a devnet [default: the nodes that run here]
     #[arg(value_name = "RUN", conflicts_with_all = ["on", "rpc"])]

@@ -339,7 +339,7 @@ fn answer_at_once(shared: &Shared, wallet: Option<&Arc<str>>, body: Body) -> Res
             count_error(&shared.context, &outcome);
             Ok(Answer::single(&envelope, &outcome))
         }
-        other => Err(other),
+        body @ (Body::Single(_) | Body::Batch(_)) => Err(body),
     }
 }
 

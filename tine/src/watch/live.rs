@@ -199,7 +199,7 @@ impl Follower {
             let calls: Vec<_> =
                 some.iter().map(|arrival| ("getblockheader", json!([arrival.hash]))).collect();
             for (arrival, header) in some.iter().zip(self.target.client.batch(&calls)?) {
-                let header: HeaderOf = read(header?)?;
+                let header: HeaderOf = read(&header?)?;
                 let has_body = arrival.transactions > 0 || arrival.height == 0;
                 self.blocks.insert(header.hash, has_body);
                 news.push(News::Block(BlockFacts {
@@ -227,8 +227,8 @@ impl Follower {
             [(methods::NET_INFO, json!({})), ("getmempoolinfo", json!([])), (methods::MINER, json!({}))];
         let mut answers = self.target.client.batch(&calls)?.into_iter();
         let mut next = || answers.next().ok_or_else(|| Error::Failed("an answer is missing".into()));
-        let info: NetInfo = read(next()??)?;
-        let mempool: MempoolInfo = read(next()??)?;
+        let info: NetInfo = read(&next()??)?;
+        let mempool: MempoolInfo = read(&next()??)?;
         // a node may have no miner
         let miner = next()?.ok().map(read::<MinerStatus>).transpose()?;
         let status = Status {
@@ -287,6 +287,6 @@ fn removed(node: usize, gone: Txid, why: &Value) -> What {
     }
 }
 
-fn read<T: DeserializeOwned>(raw: Box<RawValue>) -> Result<T, Error> {
+fn read<T: DeserializeOwned>(raw: &RawValue) -> Result<T, Error> {
     serde_json::from_str(raw.get()).map_err(|error| Error::failed("an answer of the node", error))
 }

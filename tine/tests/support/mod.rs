@@ -157,7 +157,7 @@ impl TestNode {
     /// The page of this node, on a free port.
     pub(crate) fn page(&self) -> Page {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let nodes = Fleet::of(&[Arc::clone(&self.context)]);
+        let nodes = Fleet::of(std::slice::from_ref(&self.context));
         self.runtime.block_on(Page::start(bind, false, &[], nodes)).expect("a free port")
     }
 
