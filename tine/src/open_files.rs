@@ -7,7 +7,7 @@
 #[cfg(unix)]
 const WANTED: u64 = 65_536;
 
-/// Asks for as many as the system lets us have, up to [`WANTED`].
+/// Asks for as many as the system lets us have, up to 65,536.
 #[cfg(unix)]
 pub fn raise() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -97,11 +97,11 @@ fn json(dir: &Path, args: &[&str]) -> Value {
 /// same time: each has a `slot` of its own. The range is below the one from which the system gives ports out.
 fn base_port(slot: u16, nodes: u16) -> u16 {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let start = 20_000 + 3_000 * slot + 100 * u16::try_from(std::process::id() % 20).expect("below 20");
+    let start = 20_000 + 2_000 * slot + 100 * u16::try_from(std::process::id() % 10).expect("below 10");
     (start..start + 1_000)
         .step_by(100)
         .find(|base| {
-            (0..nodes).all(|k| is_free(base + 10 * k) && is_free(base + 10 * k + 1)) && is_free(base - 1)
+            (0..nodes).all(|k| (0..3).all(|use_of| is_free(base + 10 * k + use_of))) && is_free(base - 1)
         })
         .expect("there are free ports")
 }

@@ -105,7 +105,7 @@ fn an_unmodified_miner_mines_by_getblocktemplate() {
 }
 
 /// Sends a request as minerd 2.5.1 sent its own, on a connection that is kept: recorded with its `--protocol-dump`, all but
-/// address, password and length, when it mined 8 blocks of a regtest node. Debian has no package of it.
+/// address, password and length, while it mined for a regtest node (5 blocks, by both protocols). Debian has no package of it.
 fn as_minerd(stream: &mut std::net::TcpStream, body: &str) -> Value {
     use std::io::{BufRead, BufReader, Read, Write};
     let login = support::basic("alice:secret");

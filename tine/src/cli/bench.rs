@@ -16,16 +16,13 @@ pub struct BenchArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum BenchCommand {
     /// Measure real nodes on loopback, with Bitcoin Core's figures beside ours
-    #[command(after_help = "Example: tine bench chain --quick --row sync --row reorg-10\n\
-        Use a release build on an idle machine; the whole run takes some minutes.")]
+    #[command(after_help = "Use a release build on an idle machine; the whole run takes some minutes.")]
     Chain(BenchChainArgs),
     /// Measure time and memory while the chain and the coin set grow
-    #[command(after_help = "Example: tine bench growth --blocks 10000 --coins 100000 --svg growth.svg\n\
-        Use a release build on an idle machine.")]
+    #[command(after_help = "Use a release build on an idle machine.")]
     Growth(BenchGrowthArgs),
     /// Measure how fast a node answers calls, and takes blocks while many ask and listen
-    #[command(after_help = "Example: tine bench rpc --quick\n\
-        Use a release build on an idle machine; the whole run takes about 2 minutes.")]
+    #[command(after_help = "Use a release build on an idle machine; the whole run takes about 2 minutes.")]
     Rpc(BenchRpcArgs),
 }
 

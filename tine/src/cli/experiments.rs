@@ -20,7 +20,6 @@ pub struct ExperimentArgs {
 
 /// `tine lab doublespend`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: tine lab doublespend --q 0.1 --confirmations 6 --races 1000000")]
 pub struct DoubleSpendArgs {
     /// The attacker's share of all power, above 0 and below 0.5 [default: every share of the papers' tables]
     #[arg(long, value_name = "SHARE", value_parser = share)]
@@ -39,7 +38,6 @@ pub struct DoubleSpendArgs {
 
 /// `tine lab selfish`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: tine lab selfish --alpha 0.4 --gamma 0 --blocks 300000 --seed 11 --json")]
 pub struct SelfishArgs {
     /// The pool's share of all power, above 0 and below 0.5 [default: 0.05 to 0.49]
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',', value_parser = share)]
@@ -57,7 +55,6 @@ pub struct SelfishArgs {
 
 /// `tine lab stubborn` and `tine lab optimal`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: tine lab optimal --alpha 0.35,0.4 --blocks 1000000 --out figures")]
 pub struct StrategyArgs {
     /// Shares of the table to play [default: all; --quick the middle ones]
     #[arg(long, value_name = "SHARE,…", value_delimiter = ',', value_parser = share)]
@@ -72,7 +69,6 @@ pub struct StrategyArgs {
 
 /// `tine lab propagation`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: tine lab propagation --quick --out figures")]
 pub struct PropagationArgs {
     /// Blocks for each cell [default: 1000000; --quick 20000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
@@ -84,7 +80,6 @@ pub struct PropagationArgs {
 
 /// `tine lab generals`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example: tine lab generals --quick")]
 pub struct GeneralsArgs {
     /// Double spends by real nodes for each cell [default: 2000; --quick 200]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..=1_000_000))]

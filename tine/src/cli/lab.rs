@@ -20,23 +20,15 @@ pub struct LabArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum LabCommand {
     /// Run a scenario, from the gallery or a file, or plain nodes; the same seed gives the same events, byte for byte
-    #[command(after_help = "Examples:\n  tine lab run partition-short --html fork.html\n  \
-        tine lab run my.toml --seed 7 --json\n  tine lab run --nodes 50 --blocks 500")]
     Run(LabRunArgs),
     /// List the gallery: scenarios that are ready to run and to be copied
-    #[command(after_help = "Example:\n  tine lab list finney    print the scenario's text")]
     List {
         /// Print this scenario's text
         name: Option<String>,
     },
     /// Stand at any moment of a run that is over
-    #[command(after_help = "Example:\n  tine lab run partition-long --events run.ndjson\n  \
-        tine lab replay run.ndjson --until 300 --node alice --html moment.html")]
     Replay(LabReplayArgs),
     /// Open a run that is over on the explorer's page
-    #[command(
-        after_help = "Example:\n  tine lab run double-spend --events run.ndjson\n  tine lab open run.ndjson"
-    )]
     Open(LabOpenArgs),
     /// Run thousands of validating nodes, and print what one CPU second yields beside other simulators
     Scale(LabScaleArgs),

@@ -7,10 +7,7 @@ use clap::Args;
 /// `tine lab sweep`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  tine lab sweep deploy/sweep.toml --out results                  all of it here\n  \
-    tine lab sweep deploy/sweep.toml --out results --shard 2/8      the third of eight parts\n  \
-    sbatch deploy/sweep.slurm                                       a Slurm array, each task its part\n  \
-    tine lab merge deploy/sweep.toml results\n\nWithout --shard the part is taken from SLURM_ARRAY_TASK_ID, or from \
+    after_help = "`sbatch deploy/sweep.slurm` plays it as a Slurm array, each task its part. Without --shard the part is taken from SLURM_ARRAY_TASK_ID, or from \
     JOB_COMPLETION_INDEX of a Kubernetes Indexed Job, where these are set. Cells that are in the folder already \
     are not played again."
 )]
@@ -31,10 +28,8 @@ pub struct LabSweepArgs {
 
 /// `tine lab merge`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Example: tine lab merge deploy/sweep.toml results --csv figures\n\nExits with 1 when a cell is \
-    missing or theory and simulation disagree."
-)]
+#[command(after_help = "Exits with 1 when a cell is \
+    missing or theory and simulation disagree.")]
 pub struct LabMergeArgs {
     /// What was played
     #[arg(value_name = "PLAN")]

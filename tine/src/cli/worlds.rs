@@ -7,10 +7,8 @@ use tine_lab::scale::Size;
 
 /// `tine lab scale`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Example: tine lab scale --size 600x1000\n\nPrints what one CPU second yields, beside what \
-    other simulators were measured to yield."
-)]
+#[command(after_help = "Prints what one CPU second yields, beside what \
+    other simulators were measured to yield.")]
 pub struct LabScaleArgs {
     /// So many nodes and blocks; may be given more than once. All four sizes if not given
     #[arg(long, value_name = "NODESxBLOCKS", value_parser = size)]
@@ -25,10 +23,7 @@ pub struct LabScaleArgs {
 
 /// `tine lab storm`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Example: tine lab storm --seeds 1000\n         tine lab storm --seed 42 --acts 7    \
-    the first seven acts of one storm\n\nExits with 1 when a storm finds something, and prints how to see it again."
-)]
+#[command(after_help = "Exits with 1 when a storm finds something, and prints how to see it again.")]
 pub struct LabStormArgs {
     /// How many seeds
     #[arg(long, value_name = "N", default_value_t = 1_000, conflicts_with = "seed",

@@ -230,7 +230,7 @@ impl Follower {
         let info: NetInfo = read(&next()??)?;
         let mempool: MempoolInfo = read(&next()??)?;
         // a node may have no miner
-        let miner = next()?.ok().map(read::<MinerStatus>).transpose()?;
+        let miner = next()?.ok().as_deref().map(read::<MinerStatus>).transpose()?;
         let status = Status {
             peers: info.peers.len(),
             mempool: mempool.size,

@@ -1,7 +1,7 @@
 //! gRPC for programs in other languages: the services of `tine/proto/tine/v1/`, over HTTP/2 on a port of its own.
 //!
 //! Not a second copy of JSON-RPC: each call stands for a method of it (`gate::STANDS_FOR`), runs the same function, and
-//! is let in by the same passwords and whitelists. Here is only what is gRPC's: the way in ([`server`], `gate`), the
+//! is let in by the same passwords and whitelists. Here is only what is gRPC's: the way in (`server`, `gate`), the
 //! shapes (`convert`), the statuses (`status`), the stream of events (`events`).
 
 mod calls;
